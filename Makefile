@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV ?= .venv
+# Space-separated, such as postgres://postgres@127.0.0.1/postgres mysql://root@127.0.0.1/test
+TEST_DATABASE_URLS ?=
+export ONCE TEST_DATABASE_URLS
+
+.PHONY: help
+help:
+	@echo "make demo         send one OTP through a local Valify, then serve the example site"
+	@echo "make demo ONCE=1  the same, without serving"
+	@echo "make test         read and test the code, on SQLite and on each of TEST_DATABASE_URLS"
+	@echo "make clean        remove what the others made"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-%: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(VENV)/bin/python -m pip install --quiet --editable ".[$*]"
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/installed-example
+	$(VENV)/bin/python example_project/demo.py
+
+# A database's scheme names the extra with its driver.
+EXTRAS := $(if $(findstring postgres,$(TEST_DATABASE_URLS)),postgresql)
+EXTRAS += $(if $(findstring mysql,$(TEST_DATABASE_URLS)),mariadb)
+
+.PHONY: test
+test: $(VENV)/installed-test $(EXTRAS:%=$(VENV)/installed-%)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy django_valify_otp tests example_project benchmarks
+	$(VENV)/bin/coverage erase
+	env -u DATABASE_URL $(VENV)/bin/coverage run -m pytest
+	set -ef; for url in $$TEST_DATABASE_URLS; do \
+		DATABASE_URL=$$url $(VENV)/bin/python -m pytest -m "not packaging"; \
+	done
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage report --fail-under=100
+
+.PHONY: clean
+clean:
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache build dist *.egg-info
+	rm -f example_project/*.sqlite3

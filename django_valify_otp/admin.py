@@ -1,0 +1,226 @@
+"""The audit desk: find and read attempts, and forbid sends. Nothing here spends money."""
+
+from contextlib import suppress
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import ShowFacets
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from django_valify_otp.exceptions import InvalidPhoneNumber
+from django_valify_otp.models import OtpSend, SendBlock
+from django_valify_otp.phone_numbers import normalise
+from django_valify_otp.services import VIEW_PHONE_NUMBERS
+
+COUNTED_ROWS = 10_000
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Pages over the newest rows: a ``COUNT(*)`` over all of them would read the whole table."""
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, at most ``COUNTED_ROWS``."""
+        rows: QuerySet[Model] = self.object_list  # type: ignore[assignment]
+        return rows.order_by()[:COUNTED_ROWS].count()
+
+
+class TrialsRemainingFilter(admin.SimpleListFilter):
+    """Uses left on the token; not built from the table, which would be read whole for it."""
+
+    title = _("trials remaining")
+    parameter_name = "trials"
+
+    def lookups(self, *_args: Any) -> list[tuple[str, Any]]:
+        """The choices."""
+        return [("0", "0"), ("1", "1"), ("2", "2"), ("more", _("3 or more")), ("none", _("none"))]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[OtpSend]) -> QuerySet[OtpSend]:
+        """The rows of the choice."""
+        match self.value():
+            case "0" | "1" | "2" as trials:
+                return queryset.filter(trials_remaining=int(trials))
+            case "more":
+                return queryset.filter(trials_remaining__gte=3)
+            case "none":
+                return queryset.filter(trials_remaining=None)
+        return queryset
+
+
+@admin.register(OtpSend)
+class OtpSendAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Attempts, for reading."""
+
+    list_display = (
+        "created_at",
+        "number",
+        "status",
+        "code",
+        "transaction_id",
+        "trials",
+        "duration_in_seconds",
+        "user",
+        "purpose",
+    )
+    list_filter = ("status", "code", "created_at", TrialsRemainingFilter)
+    list_per_page = 50
+    list_select_related = ("user",)
+    ordering = ("-created_at", "-id")
+    paginator = BoundedPaginator
+    # Without lookups of its own the admin shows no search box; get_search_results() does the work.
+    search_fields = ("phone_number__exact", "transaction_id__exact")
+    search_help_text = _("A whole phone number in any spelling, or a whole transaction ID.")
+    show_facets = ShowFacets.NEVER
+    show_full_result_count = False
+    sortable_by = ("created_at",)
+    fieldsets = (
+        (None, {"fields": ("uuid", "status", "code", "blocked_by", "reason")}),
+        (
+            _("Request"),
+            {
+                "fields": (
+                    "number",
+                    "lang",
+                    "purpose",
+                    "user",
+                    "caller",
+                    "ip_address",
+                    "limited_network",
+                )
+            },
+        ),
+        (
+            _("Valify"),
+            {
+                "fields": (
+                    "http_status",
+                    "transaction_id",
+                    "error_code",
+                    "valify_message",
+                    "trials_remaining",
+                    "token_fingerprint",
+                    "calls",
+                )
+            },
+        ),
+        (
+            _("Times"),
+            {
+                "fields": (
+                    "created_at",
+                    "called_at",
+                    "settled_at",
+                    "duration_in_seconds",
+                    "verified_at",
+                )
+            },
+        ),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Never: rows are written by attempts."""
+        return False
+
+    def has_change_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: OtpSend | None = None,  # noqa: ARG002
+    ) -> bool:
+        """Never: the record is not edited."""
+        return False
+
+    def has_delete_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: OtpSend | None = None,  # noqa: ARG002
+    ) -> bool:
+        """Never: the record is not thinned out by hand."""
+        return False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:  # noqa: ARG002
+        """Only the filters: by others a masked number could be guessed digit by digit."""
+        field = lookup.partition("__")[0]
+        return field in {"status", "code", "created_at", TrialsRemainingFilter.parameter_name}
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        queryset: QuerySet[OtpSend],
+        search_term: str,
+    ) -> tuple[QuerySet[OtpSend], bool]:
+        """The rows of exactly this number or transaction ID, each by its index."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        wanted = Q(transaction_id=term)
+        with suppress(InvalidPhoneNumber):
+            wanted |= Q(phone_number=normalise(term))
+        return queryset.filter(wanted), False
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: OtpSend | None = None,
+    ) -> HttpResponse:
+        """One attempt; whoever sees its whole number leaves an entry in the admin's log."""
+        if obj and request.user.has_perm(VIEW_PHONE_NUMBERS):
+            text = gettext("Looked at the whole phone number %(masked)s.")
+            self.log_change(request, obj, text % {"masked": obj.masked_phone_number})
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def get_fieldsets(self, request: HttpRequest, obj: OtpSend | None = None) -> Any:
+        """The fields, with the whole number for those who may view it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if not request.user.has_perm(VIEW_PHONE_NUMBERS):
+            return fieldsets
+        return [
+            (
+                name,
+                {
+                    **options,
+                    "fields": [
+                        "phone_number" if field == "number" else field
+                        for field in options["fields"]
+                    ],
+                },
+            )
+            for name, options in fieldsets
+        ]
+
+    @admin.display(description=_("phone number"))
+    def number(self, otp_send: OtpSend) -> SafeString:
+        """The masked number, left to right also in a right-to-left page."""
+        return format_html('<span dir="ltr">{}</span>', otp_send.masked_phone_number)
+
+    @admin.display(description=_("trials remaining (of the token)"))
+    def trials(self, otp_send: OtpSend) -> int | None:
+        """Uses left on the token that made the call."""
+        return otp_send.trials_remaining
+
+    @admin.display(description=_("duration (seconds)"))
+    def duration_in_seconds(self, otp_send: OtpSend) -> str | None:
+        """Seconds from the call to its record."""
+        duration = otp_send.duration
+        return None if duration is None else f"{duration.total_seconds():.3f}"
+
+
+@admin.register(SendBlock)
+class SendBlockAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What may not be sent. The admin's log keeps who made a block, changed it or lifted it."""
+
+    list_display = ("__str__", "user", "reason", "ends_at")
+    list_filter = ("scope",)
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    raw_id_fields = ("user",)

@@ -1,0 +1,355 @@
+"""The record: one row for each attempt, whatever becomes of it."""
+
+import hashlib
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
+from django.db import models, router
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_valify_otp import exceptions, ip_addresses
+from django_valify_otp.phone_numbers import SHORTEST_PREFIX, mask, normalise, normalise_prefix
+
+ANONYMOUS = "anonymous"
+SYSTEM = "system"
+
+
+def caller_of(user: AbstractBaseUser | AnonymousUser | None) -> str:
+    """Whose an attempt is, as written on its row: it outlives the user."""
+    if user is None:
+        return SYSTEM
+    return f"user:{user.pk}" if user.is_authenticated else ANONYMOUS
+
+
+class OtpSendQuerySet(models.QuerySet["OtpSend"]):
+    """Attempts."""
+
+    def overdue(self, *, deadline: float) -> Self:
+        """The attempts whose call must be over: ``deadline`` seconds, and some, have passed."""
+        return self.filter(
+            status=OtpSend.Status.PENDING, called_at__lt=timezone.now() - _patience(deadline)
+        )
+
+    def of(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """The attempts that this user made while logged in."""
+        return self.filter(caller=caller_of(user)) if user.is_authenticated else self.none()
+
+    def open_to_holders(self, *, code_lifetime: int) -> Self:
+        """Anonymous attempts of the last ``code_lifetime`` seconds, open to who knows their id."""
+        since = timezone.now() - timedelta(seconds=code_lifetime)
+        recent = Q(settled_at__gt=since) | Q(settled_at=None, created_at__gt=since)
+        return self.filter(recent, caller=ANONYMOUS)
+
+
+def _patience(deadline: float) -> timedelta:
+    # Past the deadline a call needs a moment to write its answer.
+    return timedelta(seconds=deadline + 10)
+
+
+class OtpSend(models.Model):
+    """One attempt to send an OTP to one phone number."""
+
+    class Status(models.TextChoices):
+        """How far an attempt got."""
+
+        QUEUED = "queued", _("queued")
+        PENDING = "pending", _("pending")
+        SENT = "sent", _("sent")
+        REJECTED = "rejected", _("rejected")
+        FAILED = "failed", _("failed")
+        UNKNOWN = "unknown", _("unknown")
+        BLOCKED = "blocked", _("blocked")
+
+    class Code(models.TextChoices):
+        """Why an attempt was not sent."""
+
+        SEND_LIMIT_REACHED = exceptions.SendLimitReached.code, _("send limit reached")
+        SEND_FORBIDDEN = exceptions.SendForbidden.code, _("send forbidden")
+        SENDING_PAUSED = exceptions.SendingPaused.code, _("sending paused")
+        REJECTED = exceptions.OtpRejected.code, _("rejected by Valify")
+        VALIFY_MISCONFIGURED = exceptions.ValifyMisconfigured.code, _("Valify misconfigured")
+        VALIFY_BUSY = exceptions.ValifyBusy.code, _("Valify busy")
+        VALIFY_UNREACHABLE = exceptions.ValifyUnreachable.code, _("Valify unreachable")
+        OUTCOME_UNKNOWN = exceptions.OutcomeUnknown.code, _("outcome unknown")
+
+    OPEN: ClassVar = (Status.QUEUED, Status.PENDING)
+    # Counts against limits, and holds an idempotency key.
+    MAY_HAVE_SENT: ClassVar = (Status.QUEUED, Status.PENDING, Status.SENT, Status.UNKNOWN)
+    # Set on a row that answers a repeated request.
+    replayed = False
+
+    id = models.BigAutoField(primary_key=True)
+    uuid = models.UUIDField(_("ID"), default=uuid.uuid4, unique=True, editable=False)
+    status = models.CharField(_("status"), max_length=8, choices=Status)
+    code = models.CharField(_("code"), max_length=32, choices=Code, blank=True)
+    phone_number = models.CharField(_("phone number"), max_length=11)
+    lang = models.CharField(_("language"), max_length=2)
+    purpose = models.CharField(_("purpose"), max_length=32, blank=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    caller = models.CharField(
+        _("caller"),
+        max_length=255,
+        help_text=_("Whose attempt it was; stays when the user is deleted."),
+    )
+    ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    limited_network = models.CharField(
+        _("limited network"),
+        max_length=43,
+        blank=True,
+        help_text=_("What the limits per address count as one client; empty for a private one."),
+    )
+    blocked_by = models.CharField(
+        _("blocked by"), max_length=100, blank=True, help_text=_("The limit or block that refused.")
+    )
+    idempotency_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
+    transaction_id = models.CharField(_("transaction ID"), max_length=255, blank=True)
+    trials_remaining = models.PositiveSmallIntegerField(
+        _("trials remaining"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "How often the access token of that call could still be used; not a balance of"
+            " messages or of attempts."
+        ),
+    )
+    token_fingerprint = models.CharField(
+        _("token fingerprint"),
+        max_length=16,
+        blank=True,
+        help_text=_("The same for all attempts that shared an access token."),
+    )
+    calls = models.PositiveSmallIntegerField(
+        _("calls"), default=0, help_text=_("Requests to send that may have reached Valify.")
+    )
+    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
+    error_code = models.CharField(_("Valify's error code"), max_length=64, blank=True)
+    valify_message = models.CharField(_("Valify's message"), max_length=500, blank=True)
+    reason = models.CharField(
+        _("technical reason"),
+        max_length=100,
+        blank=True,
+        help_text=_("What this app saw when it settled the attempt."),
+    )
+    created_at = models.DateTimeField(_("created at"))
+    called_at = models.DateTimeField(_("called at"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
+    verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+
+    objects = OtpSendQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("OTP send")
+        verbose_name_plural = _("OTP sends")
+        permissions = [("view_phone_number", _("Can view whole phone numbers"))]
+        indexes = [
+            models.Index(fields=["created_at"], name="valify_send_created"),
+            models.Index(fields=["status", "created_at"], name="valify_send_status"),
+            models.Index(fields=["phone_number", "created_at"], name="valify_send_number"),
+            models.Index(fields=["caller", "created_at"], name="valify_send_caller"),
+            models.Index(fields=["limited_network", "created_at"], name="valify_send_network"),
+            models.Index(fields=["transaction_id"], name="valify_send_transaction"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(status="sent") | ~Q(transaction_id=""),
+                name="valify_send_sent_has_transaction",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "pending"], settled_at=None)
+                | Q(
+                    status__in=["sent", "rejected", "failed", "unknown", "blocked"],
+                    settled_at__isnull=False,
+                ),
+                name="valify_send_settled_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.uuid} ({self.status})"
+
+    def __repr__(self) -> str:
+        return f"<OtpSend {self}>"
+
+    @property
+    def masked_phone_number(self) -> str:
+        """The number, fit to be shown to anybody who may see the row."""
+        return mask(self.phone_number)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From the start of the call to the record of its answer; ``None`` while open."""
+        return self.settled_at - self.called_at if self.settled_at and self.called_at else None
+
+    def is_overdue(self, *, deadline: float) -> bool:
+        """Whether its call must be over, ``deadline`` being the seconds that one may take."""
+        return (
+            self.status == self.Status.PENDING
+            and self.called_at is not None
+            and self.called_at < timezone.now() - _patience(deadline)
+        )
+
+    def settle(self, *, status: Status, settled_at: datetime | None = None, **fields: Any) -> bool:
+        """Record how the attempt ended, unless somebody else did so first: then ``False``.
+
+        Texts are cut to their columns. The row in memory has what the database has.
+        """
+        fields = {name: self._cut(name, value) for name, value in fields.items()}
+        fields |= {"status": status, "settled_at": settled_at or timezone.now()}
+        if status not in self.MAY_HAVE_SENT:
+            fields["idempotency_hash"] = None  # the same request may try again
+        using = router.db_for_write(type(self), instance=self)
+        rows = type(self).objects.using(using)
+        if rows.filter(pk=self.pk, status__in=self.OPEN).update(**fields):
+            for name, value in fields.items():
+                setattr(self, name, value)
+            return True
+        self.refresh_from_db(using=using)
+        return False
+
+    def _cut(self, name: str, value: Any) -> Any:
+        column: Any = self._meta.get_field(name)
+        return value[: column.max_length] if isinstance(value, str) else value
+
+
+def hash_idempotency_key(key: str, *, caller: str, phone_number: str) -> str:
+    """What the row keeps of a key: one for each user, or for each number of anybody else."""
+    owner = caller if caller.startswith("user:") else f"{caller}:{phone_number}"
+    return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
+
+
+class SendBlockQuerySet(models.QuerySet["SendBlock"]):
+    """Blocks."""
+
+    def applying_to(
+        self,
+        *,
+        phone_number: str,
+        ip_address: str | None,
+        user: AbstractBaseUser | AnonymousUser | None,
+    ) -> Self:
+        """The blocks in force that forbid this send."""
+        prefixes = [
+            phone_number[:length] for length in range(SHORTEST_PREFIX, len(phone_number) + 1)
+        ]
+        networks = ip_addresses.networks_of(ip_address)
+        return self.filter(
+            Q(scope=SendBlock.Scope.EVERYTHING)
+            | Q(scope=SendBlock.Scope.NUMBER, value=phone_number)
+            | Q(scope=SendBlock.Scope.PREFIX, value__in=prefixes)
+            | Q(scope=SendBlock.Scope.IP_ADDRESS, value__in=networks)
+            | Q(scope=SendBlock.Scope.USER, user__isnull=False, user=user.pk if user else None),
+            Q(ends_at=None) | Q(ends_at__gt=timezone.now()),
+        )
+
+
+class SendBlock(models.Model):
+    """Staff's word that something may not be sent. It holds from the moment it is saved."""
+
+    class Scope(models.TextChoices):
+        """What a block is about."""
+
+        EVERYTHING = "everything", _("everything")
+        NUMBER = "number", _("number")
+        PREFIX = "prefix", _("prefix")
+        IP_ADDRESS = "ip_address", _("IP address")
+        USER = "user", _("user")
+
+    id = models.BigAutoField(primary_key=True)
+    scope = models.CharField(_("scope"), max_length=10, choices=Scope)
+    value = models.CharField(
+        _("value"),
+        max_length=64,
+        blank=True,
+        help_text=_(
+            "The number or its first digits in any spelling, or the IP address or network; empty"
+            " for everything and for a user."
+        ),
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    reason = models.CharField(_("reason"), max_length=255, blank=True)
+    ends_at = models.DateTimeField(
+        _("ends at"), null=True, blank=True, help_text=_("Empty for a block without an end.")
+    )
+
+    objects = SendBlockQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("send block")
+        verbose_name_plural = _("send blocks")
+        indexes = [models.Index(fields=["scope", "value"], name="valify_block_value")]
+
+    def __str__(self) -> str:
+        is_telling = self.scope in {self.Scope.NUMBER, self.Scope.PREFIX} and len(self.value) > 6
+        shown = mask(self.value) if is_telling else self.value
+        return f"{self.scope} {shown}".rstrip()
+
+    def __repr__(self) -> str:
+        return f"<SendBlock {self.pk} ({self.scope})>"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save with the value in its one spelling: in another it would never apply."""
+        outlived_its_user = self.pk and self.scope == self.Scope.USER and self.user_id is None
+        if not outlived_its_user:
+            self.clean()
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        """Bring the value into its one spelling. Raises ``ValidationError``."""
+        scope = self.Scope(self.scope) if self.scope in self.Scope else None
+        if scope is self.Scope.USER and self.user_id is None:
+            raise ValidationError({"user": _("Choose the user whose sends are forbidden.")})
+        if scope is not self.Scope.USER and self.user_id is not None:
+            raise ValidationError({"user": _("Leave this empty, or choose the scope user.")})
+        try:
+            self.value = self._normalised_value(scope)
+        except ValueError:
+            raise ValidationError({"value": _("This value does not fit the scope.")}) from None
+
+    def _normalised_value(self, scope: Scope | None) -> str:
+        match scope:
+            case self.Scope.NUMBER:
+                return normalise(self.value)
+            case self.Scope.PREFIX:
+                return normalise_prefix(self.value)
+            case self.Scope.IP_ADDRESS:
+                return ip_addresses.canonical_network(self.value)
+        if self.value:
+            raise ValueError
+        return ""
+
+
+class Stripe(models.Model):
+    """A row to lock. All sends that could use up the same limit lock the same one."""
+
+    COUNT: ClassVar = 256
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+
+    class Meta:
+        verbose_name = _("lock of send limits")
+        verbose_name_plural = _("locks of send limits")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.pk)

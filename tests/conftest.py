@@ -1,0 +1,83 @@
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from django_valify_otp.valify.transport import BearerAuth
+from tests.scripted_server import ScriptedServer, sent, token
+
+WHOLE_NUMBER = re.compile(r"(?<![0-9a-f])(?:(?:\+|00)?20|0)?1[0125][0-9]{8}(?![0-9a-f])")
+
+
+class KeptLog(logging.Handler):
+    """Every line of a DEBUG log, with its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+        self.setFormatter(logging.Formatter("%(name)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_in_any_log() -> Iterator[None]:
+    """Fails the run if a secret or a whole number was logged by us, by requests or by urllib3."""
+    log = KeptLog()
+    tokens: set[str] = set()
+    remember = BearerAuth.__init__
+
+    def remembering(self: BearerAuth, access_token: str) -> None:
+        tokens.add(access_token)
+        remember(self, access_token)
+
+    loggers = [logging.getLogger(name) for name in ("django_valify_otp", "requests", "urllib3")]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(log)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BearerAuth, "__init__", remembering)
+        yield
+    for logger in loggers:
+        logger.removeHandler(log)
+    secrets = {"tests-bundle-key", "tests-username", "tests-password", "tests-client"}
+    # Shorter ones are words, such as "one", that stand in any text.
+    secrets |= {token for token in tokens if len(token) > len("token")}
+    text = "\n".join(log.lines)
+    assert not [secret for secret in secrets if secret in text]
+    assert not WHOLE_NUMBER.findall(text)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """A Valify that sends, until it is told otherwise."""
+    scripted = ScriptedServer()
+    scripted.answer_token(token())
+    scripted.answer_send(sent())
+    yield scripted
+    scripted.close()
+
+
+@pytest.fixture
+def valify(server: ScriptedServer, settings: Settings) -> ScriptedServer:
+    """The scripted Valify, as the one of the settings."""
+    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "BASE_URL": server.base_url}
+    return server
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return User.objects.create_user("mona")
+
+
+@pytest.fixture
+def api(user: User) -> APIClient:
+    """A client of the API that is logged in as ``user``."""
+    client = APIClient()
+    client.force_authenticate(user)
+    return client

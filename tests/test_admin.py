@@ -1,0 +1,232 @@
+"""The audit desk, as Django's admin shows it."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from django_valify_otp import admin
+from django_valify_otp.models import OtpSend
+from tests.test_api import MASKED, NUMBER, make_send, staff
+
+pytestmark = pytest.mark.django_db
+
+LIST = reverse("admin:django_valify_otp_otpsend_changelist")
+
+
+def logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def page_of(otp_send: OtpSend) -> str:
+    return reverse("admin:django_valify_otp_otpsend_change", args=[otp_send.pk])
+
+
+def found(client: Client, **query: Any) -> list[OtpSend]:
+    response = client.get(LIST, query)
+    assert response.status_code == 200
+    return list(response.context["cl"].result_list)
+
+
+@pytest.fixture
+def desk() -> Client:
+    return logged_in(staff("view_otpsend"))
+
+
+@pytest.fixture
+def inspector() -> Client:
+    return logged_in(staff("view_otpsend", "view_phone_number"))
+
+
+def test_the_list_is_masked_for_everybody(desk: Client, inspector: Client, user: User) -> None:
+    make_send(trials_remaining=2, purpose="signup", user=user)
+    for client in (desk, inspector, logged_in(User.objects.create_superuser("root"))):
+        content = client.get(LIST).content.decode()
+        assert f'<span dir="ltr">{MASKED}</span>' in content
+        assert NUMBER not in content
+        for text in ("T1", "signup", "mona", "of the token", "0.000"):
+            assert text in content
+    assert not LogEntry.objects.exists()
+
+
+def test_trials_remaining_says_what_it_is(desk: Client) -> None:
+    content = desk.get(page_of(make_send())).content.decode()
+    assert "not a balance" in content
+
+
+def test_the_whole_number_takes_a_permission_and_leaves_a_trace(
+    desk: Client, inspector: Client
+) -> None:
+    row = make_send()
+    content = desk.get(page_of(row)).content.decode()
+    assert MASKED in content
+    assert NUMBER not in content
+    assert not LogEntry.objects.exists()
+    assert NUMBER in inspector.get(page_of(row)).content.decode()
+    entry = LogEntry.objects.get()
+    assert entry.object_id == str(row.pk)
+    assert entry.change_message == f"Looked at the whole phone number {MASKED}."
+    assert NUMBER not in f"{entry.object_repr}{entry.change_message}"
+
+
+def test_a_page_that_may_not_be_seen_leaves_no_trace() -> None:
+    client = logged_in(staff("view_phone_number"))
+    assert client.get(page_of(make_send())).status_code == 403
+    assert client.get(LIST).status_code == 403
+    assert not LogEntry.objects.exists()
+
+
+def test_a_page_that_does_not_exist(inspector: Client) -> None:
+    url = reverse("admin:django_valify_otp_otpsend_change", args=[0])
+    assert inspector.get(url).status_code == 302
+    assert not LogEntry.objects.exists()
+
+
+def test_nobody_changes_the_record() -> None:
+    client = logged_in(User.objects.create_superuser("root"))
+    row = make_send()
+    assert client.get(reverse("admin:django_valify_otp_otpsend_add")).status_code == 403
+    assert client.post(page_of(row), {"status": "failed"}).status_code == 403
+    assert not LogEntry.objects.exists()
+    delete = reverse("admin:django_valify_otp_otpsend_delete", args=[row.pk])
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+    data = {"action": "delete_selected", "_selected_action": [row.pk]}
+    client.post(LIST, data)
+    content = client.get(LIST).content.decode()
+    assert "delete_selected" not in content
+    row.refresh_from_db()
+    assert row.status == OtpSend.Status.SENT
+
+
+def test_deleting_a_user_keeps_the_record() -> None:
+    root = User.objects.create_superuser("root")
+    user = User.objects.create_user("mona")
+    row = make_send(user=user, caller=f"user:{user.pk}")
+    delete = reverse("admin:auth_user_delete", args=[user.pk])
+    assert logged_in(root).post(delete, {"post": "yes"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.user, row.caller) == (None, f"user:{user.pk}")
+
+
+@pytest.mark.parametrize(
+    ("term", "count"),
+    [
+        ("01012345678", 1),
+        ("+20 10 1234 5678", 1),
+        (" ٠١٠١٢٣٤٥٦٧٨ ", 1),
+        ("T2", 1),
+        (" T2 ", 1),
+        ("T", 0),
+        ("0101234", 0),
+        ("", 2),
+        ("  ", 2),
+        ("nobody", 0),
+    ],
+)
+def test_search(desk: Client, term: str, count: int) -> None:
+    make_send()
+    make_send(phone_number="01112345678", transaction_id="T2")
+    assert len(found(desk, q=term)) == count
+
+
+def test_search_uses_whole_columns(desk: Client) -> None:
+    """No LIKE and no UPPER(), which would miss the indexes."""
+    make_send()
+    with CaptureQueriesContext(connection) as queries:
+        found(desk, q=NUMBER)
+    [statement] = [
+        query["sql"]
+        for query in queries
+        if re.search(r"WHERE.*transaction_id.*ORDER BY", query["sql"])
+    ]
+    assert "LIKE" not in statement
+    assert "UPPER" not in statement
+
+
+def test_nothing_counts_or_reads_the_whole_table(desk: Client) -> None:
+    make_send()
+    with CaptureQueriesContext(connection) as queries:
+        found(desk)
+    counts = [q["sql"] for q in queries if "COUNT(" in q["sql"]]
+    assert counts
+    assert all("LIMIT 10000" in statement for statement in counts)
+    assert not [q for q in queries if "DISTINCT" in q["sql"]]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(desk: Client) -> None:
+    counts = []
+    for _ in range(2):
+        users = [User.objects.create_user(f"u{User.objects.count()}") for _ in range(10)]
+        for user in users:
+            make_send(user=user)
+        with CaptureQueriesContext(connection) as queries:
+            found(desk)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_only_the_newest_rows_are_paged(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "COUNTED_ROWS", 60)
+    now = timezone.now()
+    for n in range(61):
+        make_send(created_at=now - timedelta(minutes=n))
+    assert len(found(desk)) == 50
+    assert len(found(desk, p=2)) == 10
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"status__exact": "sent"}, 4),
+        ({"status__exact": "failed"}, 1),
+        ({"code__exact": "valify_unreachable"}, 1),
+        ({"trials": "0"}, 1),
+        ({"trials": "1"}, 0),
+        ({"trials": "2"}, 1),
+        ({"trials": "more"}, 1),
+        ({"trials": "none"}, 2),
+        ({"trials": "odd"}, 5),
+        ({}, 5),
+    ],
+)
+def test_filters(desk: Client, query: dict[str, str], count: int) -> None:
+    for trials in (0, 2, 5, None):
+        make_send(trials_remaining=trials)
+    make_send(status="failed", code="valify_unreachable", transaction_id="", called_at=None)
+    assert len(found(desk, **query)) == count
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    ["phone_number__startswith", "phone_number__regex", "ip_address__startswith", "user__id"],
+)
+def test_masked_numbers_cannot_be_guessed_digit_by_digit(desk: Client, lookup: str) -> None:
+    make_send()
+    assert desk.get(LIST, {lookup: "0"}).status_code == 400
+
+
+def test_the_period_can_be_chosen(desk: Client) -> None:
+    make_send()
+    assert len(found(desk, created_at__gte="2000-01-01 00:00:00+00:00")) == 1
+
+
+def test_valify_s_text_is_escaped(desk: Client) -> None:
+    row = make_send(valify_message="<script>alert(1)</script>")
+    assert "<script>alert" not in desk.get(page_of(row)).content.decode()
+
+
+def test_arabic_reads_right_to_left(desk: Client) -> None:
+    make_send()
+    content = desk.get(LIST, headers={"Accept-Language": "ar"}).content.decode()
+    assert 'dir="rtl"' in content
+    assert "رقم الهاتف" in content

@@ -1,0 +1,91 @@
+"""The commands, as typed."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
+from django.utils import timezone
+from pytest_django import Settings
+
+from django_valify_otp.models import OtpSend
+from tests.scripted_server import SEND_PATH, TOKEN_PATH, ScriptedServer, answer
+from tests.test_api import make_send
+
+pytestmark = pytest.mark.django_db
+
+NUMBER = "01012345678"
+
+
+def run(*arguments: str) -> str:
+    output = StringIO()
+    call_command(*arguments, stdout=output)
+    return output.getvalue()
+
+
+def test_check(valify: ScriptedServer) -> None:
+    assert "access token" in run("valify_check")
+    assert len(valify.at(TOKEN_PATH)) == 1
+    assert valify.at(SEND_PATH) == []
+
+
+def test_check_tells_the_reason(valify: ScriptedServer) -> None:
+    valify.answer_token(answer(401, {"error": "invalid_client"}))
+    with pytest.raises(CommandError, match="HTTP 401 invalid_client") as caught:
+        run("valify_check")
+    assert caught.value.returncode == 1
+
+
+def test_check_of_wrong_settings(settings: Settings) -> None:
+    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "TOKEN_USES": 0}
+    with pytest.raises(SystemCheckError, match="TOKEN_USES"):
+        call_command("valify_check", skip_checks=False)
+
+
+def test_send(valify: ScriptedServer) -> None:
+    printed = run("valify_send", "+20 10 1234 5678", "--lang", "ar", "--purpose", "test")
+    row = OtpSend.objects.get()
+    assert (row.lang, row.purpose, row.caller) == ("ar", "test", "system")
+    assert f"uuid: {row.uuid}" in printed
+    for line in ("status: sent", "transaction_id: T1", "trials_remaining: 2"):
+        assert line in printed
+    assert "masked_phone_number: 010*****678" in printed
+    assert NUMBER not in printed
+
+
+def test_send_that_fails(valify: ScriptedServer) -> None:
+    valify.answer_send(answer(422, {"message": "Not today", "error_code": 17}))
+    output = StringIO()
+    with pytest.raises(CommandError, match="rejected") as caught:
+        call_command("valify_send", NUMBER, stdout=output)
+    assert caught.value.returncode == 1
+    assert "status: rejected" in output.getvalue()
+    assert "error_code: 17" in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [(["0223456789"], "11 digits"), ([NUMBER, "--purpose", "sign up"], "purpose")],
+)
+def test_send_with_bad_input(valify: ScriptedServer, arguments: list[str], text: str) -> None:
+    with pytest.raises(CommandError, match=text):
+        run("valify_send", *arguments)
+    assert not OtpSend.objects.exists()
+
+
+def test_send_in_another_language(valify: ScriptedServer) -> None:
+    with pytest.raises(CommandError, match="invalid choice"):
+        run("valify_send", NUMBER, "--lang", "fr")
+
+
+def test_sweep() -> None:
+    assert run("valify_sweep") == "settled: 0\n"
+    make_send(
+        status="pending",
+        transaction_id="",
+        settled_at=None,
+        called_at=timezone.now() - timedelta(seconds=36),
+    )
+    assert run("valify_sweep") == "settled: 1\n"
+    assert OtpSend.objects.get().status == "unknown"

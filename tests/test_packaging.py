@@ -1,0 +1,142 @@
+"""The built packages: what is in them, and that they work where nothing else is."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+LEFT_OUT = shutil.ignore_patterns(
+    ".*", "*.egg-info", "*.pyc", "*.sqlite3", "__pycache__", "build", "dist"
+)
+
+# Packages are fetched here, over whatever network there is.
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(600)]
+
+
+def run(python: Path | str, *arguments: str, cwd: Path) -> str:
+    """What a process printed that knows nothing of this run."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COVERAGE", "DATABASE", "DJANGO", "PYTHON", "VALIFY", "TEST_"))
+    }
+    found = subprocess.run(
+        [str(python), *arguments],
+        cwd=cwd,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the wheel and the source distribution."""
+    folder = tmp_path_factory.mktemp("built")
+    shutil.copytree(PROJECT, folder / "source", ignore=LEFT_OUT)
+    shutil.copy(PROJECT / "example_project" / ".env.example", folder / "source/example_project")
+    run(sys.executable, "-m", "build", "--outdir", str(folder), cwd=folder / "source")
+    return folder
+
+
+def test_the_wheel_has_the_package_and_nothing_else(built: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package = PROJECT / "django_valify_otp"
+    wanted = {
+        str(path.relative_to(PROJECT))
+        for pattern in ("*.py", "*.mo", "*.po", "py.typed")
+        for path in package.rglob(pattern)
+    }
+    assert "django_valify_otp/migrations/0001_initial.py" in wanted
+    assert "django_valify_otp/management/commands/valify_send.py" in wanted
+    assert "django_valify_otp/locale/ar/LC_MESSAGES/django.mo" in wanted
+    assert wanted <= names
+    assert {name.partition("/")[0] for name in names - wanted} == {
+        "django_valify_otp-0.1.0.dist-info"
+    }
+
+
+def test_the_wheel_needs_four_packages(built: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    metadata = zipfile.ZipFile(wheel).read("django_valify_otp-0.1.0.dist-info/METADATA").decode()
+    needed = [
+        line.removeprefix("Requires-Dist: ").partition(">")[0]
+        for line in metadata.splitlines()
+        if line.startswith("Requires-Dist: ") and "extra ==" not in line
+    ]
+    assert sorted(needed) == ["django", "djangorestframework", "phonenumberslite", "requests"]
+
+
+def test_the_source_distribution_can_be_tested(built: Path) -> None:
+    [source] = built.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "CHANGELOG.rst",
+        "LICENSE",
+        "Makefile",
+        "README.rst",
+        "benchmarks/overhead.py",
+        "example_project/demo.py",
+        "example_project/example/static/example/page.js",
+        "tests/test_packaging.py",
+    } <= names
+
+
+SETTINGS = """
+INSTALLED_APPS += ["rest_framework", "django_valify_otp"]
+VALIFY_OTP = dict.fromkeys(
+    ["BUNDLE_KEY", "USERNAME", "PASSWORD", "CLIENT_ID", "CLIENT_SECRET"], "sandbox"
+)
+VALIFY_OTP["BASE_URL"] = "http://127.0.0.1:8900"
+"""
+URLS = """
+from django.urls import include
+urlpatterns.append(path("otp/", include("django_valify_otp.urls")))
+"""
+SEND = """
+import django
+django.setup()
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+from django_valify_otp.sandbox.process import running_sandbox
+settings.ALLOWED_HOSTS = ["testserver"]
+client = Client()
+client.force_login(User.objects.create_user("mona"))
+with running_sandbox() as sandbox:
+    settings.VALIFY_OTP["BASE_URL"] = sandbox.base_url
+    body = {"phone_number": "01012345678"}
+    response = client.post("/otp/sends/", body, content_type="application/json")
+    print(response.status_code, response.json()["status"], len(sandbox.inbox()))
+"""
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text("utf-8") + text, "utf-8")
+
+
+def test_the_installed_wheel_sends(built: Path, tmp_path: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", str(wheel), cwd=tmp_path)
+    run(python, "-m", "django", "startproject", "site_of_a_user", ".", cwd=tmp_path)
+    append(tmp_path / "site_of_a_user" / "settings.py", SETTINGS)
+    append(tmp_path / "site_of_a_user" / "urls.py", URLS)
+    assert "no issues" in run(python, "manage.py", "check", cwd=tmp_path)
+    run(python, "manage.py", "migrate", cwd=tmp_path)
+    settings = "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'site_of_a_user.settings'"
+    assert run(python, "-c", settings + SEND, cwd=tmp_path) == "201 sent 1\n"

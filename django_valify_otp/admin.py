@@ -1,13 +1,18 @@
 """The audit desk: find and read attempts, and forbid sends. Nothing here spends money."""
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import ShowFacets
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -15,11 +20,25 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_valify_otp.exceptions import InvalidPhoneNumber
-from django_valify_otp.models import OtpSend, SendBlock
+from django_valify_otp.models import CallRecord, OtpSend, OtpVerification, SendBlock
 from django_valify_otp.phone_numbers import normalise
 from django_valify_otp.services import VIEW_PHONE_NUMBERS
 
 COUNTED_ROWS = 10_000
+
+
+PERIODS = (
+    (_("last 24 hours"), timedelta(days=1)),
+    (_("last 7 days"), timedelta(days=7)),
+    (_("last 30 days"), timedelta(days=30)),
+)
+
+
+def verified_share(label: Any, period: timedelta) -> dict[str, Any]:
+    """One line of the summary; the share is in percent."""
+    sent, verified = OtpSend.objects.count_verified(since=timezone.now() - period)
+    share = round(100 * verified / sent) if sent else None
+    return {"label": label, "sent": sent, "verified": verified, "share": share}
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -54,8 +73,61 @@ class TrialsRemainingFilter(admin.SimpleListFilter):
         return queryset
 
 
+class ReadOnly:
+    """What happened is neither edited nor thinned out by hand."""
+
+    def has_add_permission(self, *_args: Any) -> bool:
+        """Never: rows are written by attempts and tries."""
+        return False
+
+    def has_change_permission(self, *_args: Any) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, *_args: Any) -> bool:
+        """Never."""
+        return False
+
+
+class RecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that attempts and tries have written."""
+
+    list_per_page = 50
+    ordering = ("-created_at", "-id")
+    paginator = BoundedPaginator
+    show_facets = ShowFacets.NEVER
+    show_full_result_count = False
+    sortable_by = ("created_at",)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:  # noqa: ARG002
+        """Only the filters: by others a masked number could be guessed digit by digit."""
+        field = lookup.partition("__")[0]
+        return field in {"status", "code", "created_at", TrialsRemainingFilter.parameter_name}
+
+    @admin.display(description=_("duration (seconds)"))
+    def duration_in_seconds(self, row: CallRecord) -> str | None:
+        """Seconds from the call to its record."""
+        duration = row.duration
+        return None if duration is None else f"{duration.total_seconds():.3f}"
+
+
+class OtpVerificationInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    """The tries under their send."""
+
+    model = OtpVerification
+    extra = 0
+    fields = ("created_at", "status", "code", "error_code", "valify_message", "user", "ip_address")
+    ordering = ("created_at", "id")
+    readonly_fields = fields
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OtpVerification]:
+        """The tries, with who made them."""
+        return super().get_queryset(request).select_related("user")
+
+
 @admin.register(OtpSend)
-class OtpSendAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class OtpSendAdmin(RecordAdmin):
     """Attempts, for reading."""
 
     list_display = (
@@ -66,20 +138,16 @@ class OtpSendAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "transaction_id",
         "trials",
         "duration_in_seconds",
+        "verified_at",
         "user",
         "purpose",
     )
     list_filter = ("status", "code", "created_at", TrialsRemainingFilter)
-    list_per_page = 50
     list_select_related = ("user",)
-    ordering = ("-created_at", "-id")
-    paginator = BoundedPaginator
+    inlines = (OtpVerificationInline,)
     # Without lookups of its own the admin shows no search box; get_search_results() does the work.
     search_fields = ("phone_number__exact", "transaction_id__exact")
     search_help_text = _("A whole phone number in any spelling, or a whole transaction ID.")
-    show_facets = ShowFacets.NEVER
-    show_full_result_count = False
-    sortable_by = ("created_at",)
     fieldsets = (
         (None, {"fields": ("uuid", "status", "code", "blocked_by", "reason")}),
         (
@@ -124,30 +192,23 @@ class OtpSendAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ),
     )
 
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Never: rows are written by attempts."""
-        return False
+    def get_urls(self) -> list[URLPattern]:
+        """The admin's own, and the summary's."""
+        summary = self.admin_site.admin_view(self.summary_view)
+        return [path("summary/", summary, name="otp-send-summary"), *super().get_urls()]
 
-    def has_change_permission(
-        self,
-        request: HttpRequest,  # noqa: ARG002
-        obj: OtpSend | None = None,  # noqa: ARG002
-    ) -> bool:
-        """Never: the record is not edited."""
-        return False
-
-    def has_delete_permission(
-        self,
-        request: HttpRequest,  # noqa: ARG002
-        obj: OtpSend | None = None,  # noqa: ARG002
-    ) -> bool:
-        """Never: the record is not thinned out by hand."""
-        return False
-
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:  # noqa: ARG002
-        """Only the filters: by others a masked number could be guessed digit by digit."""
-        field = lookup.partition("__")[0]
-        return field in {"status", "code", "created_at", TrialsRemainingFilter.parameter_name}
+    def summary_view(self, request: HttpRequest) -> HttpResponse:
+        """How many of the codes were verified."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Summary"),
+            "opts": self.opts,
+            "periods": [verified_share(label, period) for label, period in PERIODS],
+        }
+        template = "admin/django_valify_otp/otpsend/summary.html"
+        return TemplateResponse(request, template, context)
 
     def get_search_results(
         self,
@@ -208,11 +269,34 @@ class OtpSendAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Uses left on the token that made the call."""
         return otp_send.trials_remaining
 
-    @admin.display(description=_("duration (seconds)"))
-    def duration_in_seconds(self, otp_send: OtpSend) -> str | None:
-        """Seconds from the call to its record."""
-        duration = otp_send.duration
-        return None if duration is None else f"{duration.total_seconds():.3f}"
+
+@admin.register(OtpVerification)
+class OtpVerificationAdmin(RecordAdmin):
+    """Tries, for reading."""
+
+    list_display = ("created_at", "otp_send", "status", "code", "duration_in_seconds", "user")
+    list_filter = ("status", "code", "created_at")
+    list_select_related = ("otp_send", "user")
+    fields = (
+        "uuid",
+        "otp_send",
+        "status",
+        "code",
+        "reason",
+        "user",
+        "caller",
+        "ip_address",
+        "http_status",
+        "error_code",
+        "valify_message",
+        "token_fingerprint",
+        "calls",
+        "created_at",
+        "called_at",
+        "settled_at",
+        "duration_in_seconds",
+        "redeemed_at",
+    )
 
 
 @admin.register(SendBlock)

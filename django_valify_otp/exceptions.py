@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from django_valify_otp.models import OtpSend
+    from django_valify_otp.models import OtpSend, OtpVerification
 
 
 class ValifyOtpError(Exception):
-    """An OTP was not sent, or it is not known whether it was.
+    """An OTP was not sent or not verified, or it is not known whether it was.
 
-    ``otp_send`` is the row that records the attempt, or ``None`` where none was written.
+    ``otp_send`` is the row that records the attempt, or ``None`` where none was written;
+    ``verification`` is that of the try to verify it, ``None`` where Valify was not asked.
     ``retry_after`` is in seconds, ``None`` where nobody knows when it is worth trying again.
     """
 
@@ -27,10 +28,12 @@ class ValifyOtpError(Exception):
         message: str | None = None,
         *,
         otp_send: OtpSend | None = None,
+        verification: OtpVerification | None = None,
         retry_after: int | None = None,
     ) -> None:
         super().__init__(message or self.message)
         self.otp_send = otp_send
+        self.verification = verification
         self.retry_after = retry_after
 
 
@@ -99,17 +102,57 @@ class ValifyBusy(ValifyOtpError):  # noqa: N818
 
 
 class ValifyUnreachable(ValifyOtpError):  # noqa: N818
-    """No connection to Valify, or no access token from it. Certainly nothing was sent."""
+    """No connection to Valify, or no access token from it. Certainly nothing came of it."""
 
     code = "valify_unreachable"
-    message = "Valify could not be reached; nothing was sent, so it is safe to try again."
+    message = "Valify could not be reached and has seen nothing, so it is safe to try again."
 
 
 class OutcomeUnknown(ValifyOtpError):  # noqa: N818
-    """The call reached Valify and no usable answer came back: an SMS may have been sent."""
+    """The call reached Valify and no usable answer came back: it may have done as asked."""
 
     code = "outcome_unknown"
-    message = "Valify gave no usable answer; an SMS may have been sent."
+    message = "Valify gave no usable answer; it may have done what it was asked for."
+
+
+class CodeRejected(ValifyOtpError):  # noqa: N818
+    """Valify says that the code is wrong or no longer good; ``error_code`` is Valify's."""
+
+    code = "code_rejected"
+    message = "Valify refused this code; see the row's error_code and valify_message."
+
+    @property
+    def error_code(self) -> str:
+        """Valify's code of the reason, ``""`` where it gave none."""
+        return self.verification.error_code if self.verification else ""
+
+
+class CodeExpired(ValifyOtpError):  # noqa: N818
+    """The send is older than ``VALIFY_OTP["CODE_LIFETIME"]``. Valify was not asked."""
+
+    code = "code_expired"
+    message = "This code has expired; send another."
+
+
+class TooManyTries(ValifyOtpError):  # noqa: N818
+    """The send has had its ``VALIFY_OTP["VERIFY_TRIES"]``. Valify was not asked."""
+
+    code = "too_many_tries"
+    message = "This send allows no further try; send another code."
+
+
+class NotVerifiable(ValifyOtpError):  # noqa: N818
+    """The send is not ``sent``, or was verified before."""
+
+    code = "not_verifiable"
+    message = "Only a send with status sent can be verified, and only once."
+
+
+class InvalidVerificationToken(ValifyOtpError, ValueError):  # noqa: N818
+    """Not a token that can be redeemed: forged, for another purpose, expired or redeemed."""
+
+    code = "invalid_verification_token"
+    message = "This verification token is not valid, or not any more."
 
 
 # For a row that was settled earlier, or by somebody else.
@@ -124,5 +167,7 @@ BY_CODE: dict[str, type[ValifyOtpError]] = {
         ValifyBusy,
         ValifyUnreachable,
         OutcomeUnknown,
+        CodeRejected,
+        NotVerifiable,
     )
 }

@@ -2,24 +2,22 @@
 
 import math
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db import IntegrityError, OperationalError, connections, transaction
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DateTimeField, F, Value
+from django.db.models import DateTimeField, Value
 from django.utils import timezone
 
+from django_valify_otp.admission import commit, lock
 from django_valify_otp.conf import Limit, Settings
 from django_valify_otp.models import OtpSend, SendBlock, Stripe, caller_of
 from django_valify_otp.valify.transport import Deadline
-
-# A deadlock or a lock timeout: nothing has been sent yet, so it is safe to begin again.
-ADMISSION_TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,6 @@ class Request:
     ip_address: str | None
     limited_network: str
     idempotency_hash: str | None
-    uuid: UUID = field(default_factory=uuid4)
 
     @property
     def caller(self) -> str:
@@ -83,31 +80,24 @@ def admit(
     if request.idempotency_hash:
         names.append(request.idempotency_hash)
     stripes = sorted({_stripe(name) for name in names})
-    tries = ADMISSION_TRIES
-    while True:
-        try:
-            return _admit_once(request, scopes, stripes, using)
-        except (IntegrityError, OperationalError):
-            tries -= 1
-            if not tries or deadline.remaining() <= 0:
-                raise
-        reconnect(using)
-        # A connection that breaks during a commit does not tell whether it was done.
-        if committed := _find_committed(request, using):
-            return committed, None
-        request = replace(request, uuid=uuid4())
+    return commit(
+        lambda uuid: _admit_once(uuid, request, scopes, stripes, using),
+        find=lambda uuid: _find_committed(uuid, using),
+        using=using,
+        deadline=deadline,
+    )
 
 
 def _admit_once(
-    request: Request, scopes: list[_Scope], stripes: list[int], using: str
+    uuid: UUID, request: Request, scopes: list[_Scope], stripes: list[int], using: str
 ) -> tuple[OtpSend, int | None]:
     if not stripes:
-        return _admit_locked(request, scopes, using)
+        return _admit_locked(uuid, request, scopes, using)
     while True:
         try:
             with transaction.atomic(using=using):
                 _lock(stripes, using)
-                return _admit_locked(request, scopes, using)
+                return _admit_locked(uuid, request, scopes, using)
         except _StripesMissing:
             _make_stripes(using)
 
@@ -135,12 +125,7 @@ def _stripe(name: str) -> int:
 
 
 def _lock(stripes: list[int], using: str) -> None:
-    """Wait for these rows, in their order, so that two requests never wait for each other."""
-    rows = Stripe.objects.using(using).filter(pk__in=stripes)
-    # SQLite locks by writing, and a transaction that reads first cannot wait for its turn.
-    written = rows.none() if connections[using].features.has_select_for_update else rows
-    written.update(id=F("id"))
-    if len(rows.order_by("pk").select_for_update()) < len(stripes):
+    if len(lock(Stripe.objects.using(using).filter(pk__in=stripes))) < len(stripes):
         raise _StripesMissing
 
 
@@ -149,7 +134,9 @@ def _make_stripes(using: str) -> None:
     Stripe.objects.using(using).bulk_create(stripes, ignore_conflicts=True)
 
 
-def _admit_locked(request: Request, scopes: list[_Scope], using: str) -> tuple[OtpSend, int | None]:
+def _admit_locked(
+    uuid: UUID, request: Request, scopes: list[_Scope], using: str
+) -> tuple[OtpSend, int | None]:
     if request.idempotency_hash:
         holders = OtpSend.objects.using(using).filter(idempotency_hash=request.idempotency_hash)
         if holder := holders.first():
@@ -162,7 +149,7 @@ def _admit_locked(request: Request, scopes: list[_Scope], using: str) -> tuple[O
     verdict = verdict or _find_limit(scopes, must_leave, now)
     owner: Any = request.user if request.caller.startswith("user:") else None
     row = OtpSend(
-        uuid=request.uuid,
+        uuid=uuid,
         status=OtpSend.Status.PENDING,
         phone_number=request.phone_number,
         lang=request.lang,
@@ -184,16 +171,10 @@ def _admit_locked(request: Request, scopes: list[_Scope], using: str) -> tuple[O
     return row, verdict.retry_after if verdict else None
 
 
-def reconnect(using: str) -> None:
-    """Open the connection anew if it was lost; what a TestCase wraps is left as it is."""
-    connection = connections[using]
-    if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()
-
-
-def _find_committed(request: Request, using: str) -> OtpSend | None:
+def _find_committed(uuid: UUID, using: str) -> tuple[OtpSend, None] | None:
     pending = OtpSend.objects.using(using).filter(status=OtpSend.Status.PENDING)
-    return pending.filter(uuid=request.uuid).first()
+    found = pending.filter(uuid=uuid).first()
+    return (found, None) if found else None
 
 
 def _find_block(request: Request, using: str) -> Verdict | None:

@@ -2,20 +2,23 @@
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
-from django.db import models, router
+from django.db import models, router, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_valify_otp import exceptions, ip_addresses
+from django_valify_otp import exceptions, ip_addresses, verification_tokens
 from django_valify_otp.phone_numbers import SHORTEST_PREFIX, mask, normalise, normalise_prefix
+
+Row = TypeVar("Row", bound="CallRecord")
 
 ANONYMOUS = "anonymous"
 SYSTEM = "system"
@@ -28,14 +31,116 @@ def caller_of(user: AbstractBaseUser | AnonymousUser | None) -> str:
     return f"user:{user.pk}" if user.is_authenticated else ANONYMOUS
 
 
-class OtpSendQuerySet(models.QuerySet["OtpSend"]):
-    """Attempts."""
+def _patience(deadline: float) -> timedelta:
+    # Past the deadline a call needs a moment to write its answer.
+    return timedelta(seconds=deadline + 10)
+
+
+class CallRecordQuerySet(models.QuerySet[Row]):
+    """Rows that record calls."""
 
     def overdue(self, *, deadline: float) -> Self:
-        """The attempts whose call must be over: ``deadline`` seconds, and some, have passed."""
-        return self.filter(
-            status=OtpSend.Status.PENDING, called_at__lt=timezone.now() - _patience(deadline)
+        """The rows whose call must be over: ``deadline`` seconds, and some, have passed."""
+        return self.filter(status="pending", called_at__lt=timezone.now() - _patience(deadline))
+
+
+class CallRecord(models.Model):
+    """Who wanted Valify to be called, and what came of it.
+
+    A row is settled once: when its status and its answer will not change any more.
+    """
+
+    OPEN: ClassVar[Sequence[str]]
+    objects: models.Manager[Any]
+
+    id = models.BigAutoField(primary_key=True)
+    uuid = models.UUIDField(_("ID"), default=uuid.uuid4, unique=True, editable=False)
+    status = models.CharField(_("status"), max_length=8)
+    code = models.CharField(_("code"), max_length=32, blank=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    caller = models.CharField(
+        _("caller"),
+        max_length=255,
+        help_text=_("Whose wish it was; stays when the user is deleted."),
+    )
+    ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    token_fingerprint = models.CharField(
+        _("token fingerprint"),
+        max_length=16,
+        blank=True,
+        help_text=_("The same for all calls that shared an access token."),
+    )
+    calls = models.PositiveSmallIntegerField(
+        _("calls"), default=0, help_text=_("Requests that may have reached Valify.")
+    )
+    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
+    error_code = models.CharField(_("Valify's error code"), max_length=64, blank=True)
+    valify_message = models.CharField(_("Valify's message"), max_length=500, blank=True)
+    reason = models.CharField(
+        _("technical reason"),
+        max_length=100,
+        blank=True,
+        help_text=_("What this app saw when it settled the row."),
+    )
+    created_at = models.DateTimeField(_("created at"))
+    called_at = models.DateTimeField(_("called at"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From the start of the call to the record of its answer; ``None`` while open."""
+        return self.settled_at - self.called_at if self.settled_at and self.called_at else None
+
+    def is_overdue(self, *, deadline: float) -> bool:
+        """Whether its call must be over, ``deadline`` being the seconds that one may take."""
+        return (
+            self.status == "pending"
+            and self.called_at is not None
+            and self.called_at < timezone.now() - _patience(deadline)
         )
+
+    def settle(self, *, status: str, settled_at: datetime | None = None, **fields: Any) -> bool:
+        """Record how it ended, unless somebody else did so first: then ``False``.
+
+        Texts are cut to their columns. The row in memory has what the database has.
+        """
+        fields = {name: self._cut(name, value) for name, value in fields.items()}
+        fields |= {"status": status, "settled_at": settled_at or timezone.now()}
+        using = router.db_for_write(type(self), instance=self)
+        rows = type(self).objects.using(using)
+        if rows.filter(pk=self.pk, status__in=self.OPEN).update(**fields):
+            for name, value in fields.items():
+                setattr(self, name, value)
+            return True
+        self.refresh_from_db(using=using)
+        return False
+
+    def _cut(self, name: str, value: Any) -> Any:
+        column: Any = self._meta.get_field(name)
+        return value[: column.max_length] if isinstance(value, str) else value
+
+
+class OtpSendQuerySet(CallRecordQuerySet["OtpSend"]):
+    """Attempts."""
+
+    def count_verified(self, *, since: datetime) -> tuple[int, int]:
+        """How many were sent from then on, and how many of those were verified."""
+        sent = self.filter(status=OtpSend.Status.SENT, created_at__gte=since)
+        counts = sent.aggregate(sent=models.Count("pk"), verified=models.Count("verified_at"))
+        return counts["sent"], counts["verified"]
 
     def of(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """The attempts that this user made while logged in."""
@@ -48,12 +153,7 @@ class OtpSendQuerySet(models.QuerySet["OtpSend"]):
         return self.filter(recent, caller=ANONYMOUS)
 
 
-def _patience(deadline: float) -> timedelta:
-    # Past the deadline a call needs a moment to write its answer.
-    return timedelta(seconds=deadline + 10)
-
-
-class OtpSend(models.Model):
+class OtpSend(CallRecord):
     """One attempt to send an OTP to one phone number."""
 
     class Status(models.TextChoices):
@@ -85,27 +185,11 @@ class OtpSend(models.Model):
     # Set on a row that answers a repeated request.
     replayed = False
 
-    id = models.BigAutoField(primary_key=True)
-    uuid = models.UUIDField(_("ID"), default=uuid.uuid4, unique=True, editable=False)
     status = models.CharField(_("status"), max_length=8, choices=Status)
     code = models.CharField(_("code"), max_length=32, choices=Code, blank=True)
     phone_number = models.CharField(_("phone number"), max_length=11)
     lang = models.CharField(_("language"), max_length=2)
     purpose = models.CharField(_("purpose"), max_length=32, blank=True)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("user"),
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-    )
-    caller = models.CharField(
-        _("caller"),
-        max_length=255,
-        help_text=_("Whose attempt it was; stays when the user is deleted."),
-    )
-    ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
     limited_network = models.CharField(
         _("limited network"),
         max_length=43,
@@ -126,27 +210,6 @@ class OtpSend(models.Model):
             " messages or of attempts."
         ),
     )
-    token_fingerprint = models.CharField(
-        _("token fingerprint"),
-        max_length=16,
-        blank=True,
-        help_text=_("The same for all attempts that shared an access token."),
-    )
-    calls = models.PositiveSmallIntegerField(
-        _("calls"), default=0, help_text=_("Requests to send that may have reached Valify.")
-    )
-    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
-    error_code = models.CharField(_("Valify's error code"), max_length=64, blank=True)
-    valify_message = models.CharField(_("Valify's message"), max_length=500, blank=True)
-    reason = models.CharField(
-        _("technical reason"),
-        max_length=100,
-        blank=True,
-        help_text=_("What this app saw when it settled the attempt."),
-    )
-    created_at = models.DateTimeField(_("created at"))
-    called_at = models.DateTimeField(_("called at"), null=True, blank=True)
-    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
     verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
 
     objects = OtpSendQuerySet.as_manager()
@@ -181,48 +244,121 @@ class OtpSend(models.Model):
     def __str__(self) -> str:
         return f"{self.uuid} ({self.status})"
 
-    def __repr__(self) -> str:
-        return f"<OtpSend {self}>"
-
     @property
     def masked_phone_number(self) -> str:
         """The number, fit to be shown to anybody who may see the row."""
         return mask(self.phone_number)
 
-    @property
-    def duration(self) -> timedelta | None:
-        """From the start of the call to the record of its answer; ``None`` while open."""
-        return self.settled_at - self.called_at if self.settled_at and self.called_at else None
+    def is_expired(self, *, code_lifetime: int) -> bool:
+        """Whether its code is older than ``code_lifetime`` seconds."""
+        lifetime = timedelta(seconds=code_lifetime)
+        return self.settled_at is not None and self.settled_at + lifetime < timezone.now()
 
-    def is_overdue(self, *, deadline: float) -> bool:
-        """Whether its call must be over, ``deadline`` being the seconds that one may take."""
-        return (
-            self.status == self.Status.PENDING
-            and self.called_at is not None
-            and self.called_at < timezone.now() - _patience(deadline)
-        )
-
-    def settle(self, *, status: Status, settled_at: datetime | None = None, **fields: Any) -> bool:
-        """Record how the attempt ended, unless somebody else did so first: then ``False``.
-
-        Texts are cut to their columns. The row in memory has what the database has.
-        """
-        fields = {name: self._cut(name, value) for name, value in fields.items()}
-        fields |= {"status": status, "settled_at": settled_at or timezone.now()}
+    def settle(self, *, status: str, settled_at: datetime | None = None, **fields: Any) -> bool:
+        """Record how it ended, as any row does; one that sent nothing frees its key."""
         if status not in self.MAY_HAVE_SENT:
-            fields["idempotency_hash"] = None  # the same request may try again
-        using = router.db_for_write(type(self), instance=self)
-        rows = type(self).objects.using(using)
-        if rows.filter(pk=self.pk, status__in=self.OPEN).update(**fields):
-            for name, value in fields.items():
-                setattr(self, name, value)
-            return True
-        self.refresh_from_db(using=using)
-        return False
+            fields["idempotency_hash"] = None
+        return super().settle(status=status, settled_at=settled_at, **fields)
 
-    def _cut(self, name: str, value: Any) -> Any:
-        column: Any = self._meta.get_field(name)
-        return value[: column.max_length] if isinstance(value, str) else value
+
+class OtpVerificationQuerySet(CallRecordQuerySet["OtpVerification"]):
+    """Tries."""
+
+    def spent(self) -> Self:
+        """The tries that count: a call of theirs has reached Valify, or may have."""
+        return self.exclude(status=OtpVerification.Status.FAILED)
+
+
+class OtpVerification(CallRecord):
+    """One try of an OTP that somebody typed. The OTP itself is kept nowhere."""
+
+    class Status(models.TextChoices):
+        """How far a try got."""
+
+        PENDING = "pending", _("pending")
+        VERIFIED = "verified", _("verified")
+        REJECTED = "rejected", _("rejected")
+        FAILED = "failed", _("failed")
+        UNKNOWN = "unknown", _("unknown")
+
+    class Code(models.TextChoices):
+        """Why a try did not verify its send."""
+
+        CODE_REJECTED = exceptions.CodeRejected.code, _("code rejected by Valify")
+        NOT_VERIFIABLE = exceptions.NotVerifiable.code, _("not verifiable")
+        VALIFY_MISCONFIGURED = exceptions.ValifyMisconfigured.code, _("Valify misconfigured")
+        VALIFY_BUSY = exceptions.ValifyBusy.code, _("Valify busy")
+        VALIFY_UNREACHABLE = exceptions.ValifyUnreachable.code, _("Valify unreachable")
+        OUTCOME_UNKNOWN = exceptions.OutcomeUnknown.code, _("outcome unknown")
+
+    OPEN: ClassVar = (Status.PENDING,)
+
+    otp_send = models.ForeignKey(
+        OtpSend,
+        verbose_name=_("OTP send"),
+        on_delete=models.CASCADE,
+        related_name="verifications",
+    )
+    status = models.CharField(_("status"), max_length=8, choices=Status)
+    code = models.CharField(_("code"), max_length=32, choices=Code, blank=True)
+    redeemed_at = models.DateTimeField(
+        _("redeemed at"),
+        null=True,
+        blank=True,
+        help_text=_("When the site made use of the verification."),
+    )
+
+    objects = OtpVerificationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("OTP verification")
+        verbose_name_plural = _("OTP verifications")
+        indexes = [
+            models.Index(fields=["created_at"], name="valify_try_created"),
+            models.Index(fields=["status", "created_at"], name="valify_try_status"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="pending", settled_at=None)
+                | Q(
+                    status__in=["verified", "rejected", "failed", "unknown"],
+                    settled_at__isnull=False,
+                ),
+                name="valify_try_settled_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.uuid} ({self.status})"
+
+    @property
+    def token(self) -> str:
+        """What proves the number to the rest of the site, once; ``""`` unless verified."""
+        if self.status != self.Status.VERIFIED:
+            return ""
+        return verification_tokens.sign(self.uuid, purpose=self.otp_send.purpose)
+
+    def settle(self, *, status: str, settled_at: datetime | None = None, **fields: Any) -> bool:
+        """Record how it ended, as any row does; the first one ``verified`` verifies its send.
+
+        Of several that Valify takes for right, the others are ``not_verifiable``.
+        """
+        if status != self.Status.VERIFIED:
+            return super().settle(status=status, settled_at=settled_at, **fields)
+        settled_at = settled_at or timezone.now()
+        using = router.db_for_write(type(self), instance=self)
+        sends = OtpSend.objects.using(using).filter(pk=self.otp_send_id, verified_at=None)
+        with transaction.atomic(using=using):
+            is_first = sends.update(verified_at=settled_at)
+            if not is_first:
+                status, fields["code"] = self.Status.REJECTED, self.Code.NOT_VERIFIABLE
+                fields["reason"] = "another try has verified the send"
+            won = super().settle(status=status, settled_at=settled_at, **fields)
+            if not won:
+                transaction.set_rollback(True, using=using)
+        if won and is_first:
+            self.otp_send.verified_at = settled_at
+        return won
 
 
 def hash_idempotency_key(key: str, *, caller: str, phone_number: str) -> str:

@@ -9,11 +9,17 @@ from rest_framework import serializers
 
 from django_valify_otp import services
 from django_valify_otp.conf import LANGS
-from django_valify_otp.exceptions import IdempotencyConflict, InvalidPhoneNumber
-from django_valify_otp.models import OtpSend
+from django_valify_otp.exceptions import (
+    CodeExpired,
+    IdempotencyConflict,
+    InvalidPhoneNumber,
+    TooManyTries,
+)
+from django_valify_otp.models import CallRecord, OtpSend, OtpVerification
+from django_valify_otp.otps import read_otp
 from django_valify_otp.phone_numbers import normalise
 
-DETAILS = {
+DETAILS: dict[str, Any] = {
     OtpSend.Code.SEND_LIMIT_REACHED: _("Too many codes were asked for. Try again later."),
     OtpSend.Code.SEND_FORBIDDEN: _("No codes are sent to this number or at your request."),
     OtpSend.Code.SENDING_PAUSED: _("No codes are sent at the moment. Try again later."),
@@ -31,14 +37,35 @@ DETAILS = {
     OtpSend.Code.OUTCOME_UNKNOWN: _(
         "It is not known whether the code was sent. Wait for the message before you try again."
     ),
+    OtpVerification.Code.CODE_REJECTED: _("This code is not right, or not any more."),
+    CodeExpired.code: _("This code has expired. Ask for a new one."),
+    TooManyTries.code: _("Too many codes were tried. Ask for a new one."),
+    OtpVerification.Code.NOT_VERIFIABLE: _(
+        "This number was confirmed already, or no code was sent to it."
+    ),
+}
+# Where the same went wrong with a verification, people need other words.
+VERIFICATION_DETAILS: dict[str, Any] = {
+    **DETAILS,
+    OtpVerification.Code.VALIFY_MISCONFIGURED: _(
+        "Codes cannot be checked at the moment. This is a fault of this site."
+    ),
+    OtpVerification.Code.VALIFY_BUSY: _("Too many codes are being checked. Try again in a while."),
+    OtpVerification.Code.VALIFY_UNREACHABLE: _(
+        "The code could not be checked: the SMS service cannot be reached. Try again."
+    ),
+    OtpVerification.Code.OUTCOME_UNKNOWN: _(
+        "It is not known whether the code was right. Ask for a new one."
+    ),
 }
 
 
-def detail_of(otp_send: OtpSend) -> str | None:
-    """Why the attempt was not sent, for its caller: Valify's own text only where it is a 422's."""
-    if otp_send.http_status == HTTPStatus.UNPROCESSABLE_ENTITY and otp_send.valify_message:
-        return otp_send.valify_message
-    return str(DETAILS[otp_send.code]) if otp_send.code else None
+def detail_of(row: CallRecord) -> str | None:
+    """Why it did not go well, for the caller: Valify's own text only where it is a 422's."""
+    if row.http_status == HTTPStatus.UNPROCESSABLE_ENTITY and row.valify_message:
+        return row.valify_message
+    details = VERIFICATION_DETAILS if isinstance(row, OtpVerification) else DETAILS
+    return str(details[row.code]) if row.code else None
 
 
 class PhoneNumberField(serializers.Field[str, str, str, Any]):
@@ -57,6 +84,24 @@ class PhoneNumberField(serializers.Field[str, str, str, Any]):
             self.fail("invalid")
 
 
+class OtpField(serializers.Field[str, str, str, Any]):
+    """Six digits as people type them; they pass as they are, and are read by the service."""
+
+    default_error_messages = {
+        "invalid": _("Enter the six digits of the code."),
+        "null": _("Enter the six digits of the code."),
+        "required": _("Enter the six digits of the code."),
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        """The text, if it is an OTP."""
+        try:
+            read_otp(data)
+        except ValueError:
+            self.fail("invalid")
+        return str(data)
+
+
 class MomentField(serializers.DateTimeField):
     """A moment that is still in the calendar when the database has it in UTC."""
 
@@ -70,7 +115,26 @@ class MomentField(serializers.DateTimeField):
         return moment
 
 
-class SendRequestSerializer(serializers.Serializer[Any]):
+class StrictSerializer(serializers.Serializer[Any]):
+    """A body without fields that nobody knows."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The fields, if there are no others: a misspelt one would be lost without a word."""
+        unknown = [name for name in self.initial_data if name not in self.fields]
+        if unknown:
+            raise serializers.ValidationError(
+                {_printable(name): [_("This field is not known.")] for name in unknown}
+            )
+        return attrs
+
+
+class VerifyRequestSerializer(StrictSerializer):
+    """The body of ``POST sends/{id}/verify/``."""
+
+    otp = OtpField()
+
+
+class SendRequestSerializer(StrictSerializer):
     """The body of ``POST sends/``."""
 
     phone_number = PhoneNumberField()
@@ -83,15 +147,6 @@ class SendRequestSerializer(serializers.Serializer[Any]):
         required=False,
         error_messages={"invalid": _("Give ASCII letters, digits, - and _: at most 32 of them.")},
     )
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """The fields, if there are no others: a misspelt one would be lost without a word."""
-        unknown = [name for name in self.initial_data if name not in self.fields]
-        if unknown:
-            raise serializers.ValidationError(
-                {_printable(name): [_("This field is not known.")] for name in unknown}
-            )
-        return attrs
 
 
 class SendFilterSerializer(serializers.Serializer[Any]):

@@ -1,48 +1,41 @@
-"""Send OTPs, with every attempt on record. The only place where network and rows meet."""
+"""Send and verify OTPs, with every attempt on record. Only here do network and rows meet."""
 
-import logging
 import re
-import time
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db import (
-    DataError,
-    Error,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    connections,
-    router,
-)
+from django.db import Error, connections, router
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from django_valify_otp import exceptions, ip_addresses
+from django_valify_otp import exceptions, ip_addresses, limits, tries, verification_tokens
 from django_valify_otp.conf import LANGS, Settings, get_settings
-from django_valify_otp.limits import Request, admit, reconnect
-from django_valify_otp.models import OtpSend, caller_of, hash_idempotency_key
+from django_valify_otp.models import (
+    ANONYMOUS,
+    OtpSend,
+    OtpVerification,
+    caller_of,
+    hash_idempotency_key,
+)
+from django_valify_otp.otps import read_otp
 from django_valify_otp.phone_numbers import normalise
-from django_valify_otp.signals import otp_send_settled
-from django_valify_otp.valify.answers import Outcome, SendAnswer
+from django_valify_otp.settlement import Row, announce, presentable, settle, settle_as_lost
+from django_valify_otp.valify.answers import Answer, unknown
 from django_valify_otp.valify.client import Account, ValifyClient, client_for
 from django_valify_otp.valify.transport import Deadline
 
+Found = TypeVar("Found")
 User = AbstractBaseUser | AnonymousUser
-
-logger = logging.getLogger(__name__)
 
 VIEW_SENDS = "django_valify_otp.view_otpsend"
 VIEW_PHONE_NUMBERS = "django_valify_otp.view_phone_number"
 PURPOSE = re.compile(r"\A[-a-zA-Z0-9_]{1,32}\Z")
 IDEMPOTENCY_KEY = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
-# Between the tries to write an answer: a database that restarts is away for some seconds.
-WRITE_PAUSES_SECONDS = (0, 3, 1, 0.25)
-# What mysqlclient raises as an OperationalError where a column's character set lacks a character.
-MARIADB_INCORRECT_STRING = 1366
 
 
 def send_otp(
@@ -75,7 +68,7 @@ def send_otp(
     deadline = Deadline(settings.deadline)
     address = _checked_ip_address(ip_address)
     number = normalise(phone_number)
-    request = Request(
+    request = limits.Request(
         phone_number=number,
         lang=_checked_lang(lang or settings.default_lang),
         purpose=_checked_purpose(purpose),
@@ -87,32 +80,116 @@ def send_otp(
     # Tracebacks, and so error pages and trackers, show the variables of their frames.
     del phone_number, number, idempotency_key
     client = _client(settings)
-    otp_send, retry_after = _admit(request, settings, using, deadline)
+    otp_send, retry_after = _admit(
+        lambda: limits.admit(request, settings, using=using, deadline=deadline)
+    )
     if otp_send.replayed:
-        _replay(otp_send, request, settings)
+        _replay(otp_send, request)
     elif otp_send.status == OtpSend.Status.BLOCKED:
-        _announce(otp_send)
+        announce(otp_send)
     else:
-        answer = _call(client, otp_send, deadline)
+        answer = _answer(
+            otp_send,
+            lambda: client.send_otp(
+                phone_number=otp_send.phone_number, lang=otp_send.lang, deadline=deadline
+            ),
+        )
         retry_after = answer.retry_after
-        _settle(otp_send, answer)
     if otp_send.status != OtpSend.Status.SENT:
         raise exceptions.BY_CODE[otp_send.code](otp_send=otp_send, retry_after=retry_after)
     return otp_send
 
 
+def verify_otp(
+    otp_send: OtpSend,
+    otp: str,
+    *,
+    user: User | None = None,
+    ip_address: str | None = None,
+) -> OtpVerification:
+    """The settled row of a try with which Valify has verified the send; its ``token`` proves it.
+
+    ``otp`` is six digits of any script, in which spaces and dashes are ignored; ``user`` is who
+    typed them. Whether they may is for the caller to say. A try counts from before its call, and
+    no longer if no call reached Valify.
+
+    Raises ``ValueError`` for a bad argument; ``NotVerifiable``, ``CodeExpired`` or
+    ``TooManyTries`` before Valify is asked; another ``ValifyOtpError``, with the row as its
+    ``verification``, if the send was not verified; ``RuntimeError`` inside a transaction, which
+    would take the row back; and ``ImproperlyConfigured``.
+    """
+    typed = read_otp(otp)
+    # Tracebacks, and so error pages and trackers, show the variables of their frames.
+    del otp
+    settings = get_settings()
+    using = router.db_for_write(OtpSend)
+    _refuse_transaction(using, "verify_otp()")
+    deadline = Deadline(settings.deadline)
+    wish = tries.Try(otp_send=otp_send, user=user, ip_address=_checked_ip_address(ip_address))
+    client = _client(settings)
+    _settle_overdue_tries(otp_send, settings, using)
+    verification = _admit(lambda: tries.admit(wish, settings, using=using, deadline=deadline))
+    sent = verification.otp_send
+    answer = _answer(
+        verification,
+        lambda: client.verify_otp(
+            otp=typed,
+            transaction_id=sent.transaction_id,
+            phone_number=sent.phone_number,
+            lang=sent.lang,
+            deadline=deadline,
+        ),
+    )
+    if verification.status != OtpVerification.Status.VERIFIED:
+        raise exceptions.BY_CODE[verification.code](
+            otp_send=sent, verification=verification, retry_after=answer.retry_after
+        )
+    otp_send.verified_at = sent.verified_at
+    return verification
+
+
+def redeem_verification_token(token: str, *, purpose: str = "") -> str:
+    """The number ``01xxxxxxxxx`` that a verification proves, once.
+
+    Inside ``transaction.atomic()``, a rollback makes the token good again.
+
+    Raises ``InvalidVerificationToken`` if the token was not made for this purpose, is older than
+    ``VALIFY_OTP["CODE_LIFETIME"]``, or was redeemed before.
+    """
+    uuid = verification_tokens.unsign(token, purpose=purpose)
+    # Written before it is read: on SQLite, who has read first cannot wait for another's write.
+    if not _redeemable(uuid).update(redeemed_at=timezone.now()):
+        raise exceptions.InvalidVerificationToken
+    return _verifications(uuid).select_related("otp_send").get().otp_send.phone_number
+
+
+def read_verification_token(token: str, *, purpose: str = "") -> str:
+    """The number ``01xxxxxxxxx`` that a verification proves, which stays good.
+
+    Raises ``InvalidVerificationToken`` wherever ``redeem_verification_token()`` would.
+    """
+    uuid = verification_tokens.unsign(token, purpose=purpose)
+    verification = _redeemable(uuid).select_related("otp_send").first()
+    if verification is None:
+        raise exceptions.InvalidVerificationToken
+    return verification.otp_send.phone_number
+
+
 def sweep() -> int:
-    """How many attempts were settled that a dead process had left ``pending``. Safe at any time."""
+    """How many rows were settled that a dead process had left ``pending``. Safe at any time."""
     deadline = get_settings().deadline
     using = router.db_for_write(OtpSend)
-    overdue = OtpSend.objects.using(using).overdue(deadline=deadline)
-    return sum(_settle(otp_send, _no_record()) for otp_send in overdue)
+    return sum(
+        settle_as_lost(row)
+        for model in (OtpSend, OtpVerification)
+        for row in model.objects.using(using).overdue(deadline=deadline)
+    )
 
 
 def settle_if_overdue(otp_send: OtpSend) -> None:
     """Settle a row whose call must be over, as a sweep would."""
     if otp_send.is_overdue(deadline=get_settings().deadline):
-        _settle(otp_send, _no_record())
+        settle_as_lost(otp_send)
 
 
 def find_credential_problem() -> str | None:
@@ -137,6 +214,11 @@ def retrievable_sends(user: User) -> QuerySet[OtpSend]:
     return list_sends(user) | OtpSend.objects.open_to_holders(code_lifetime=lifetime)
 
 
+def verifiable_sends(user: User) -> QuerySet[OtpSend]:
+    """The attempts whose codes this user may try: their own, and anonymous ones by their id."""
+    return OtpSend.objects.of(user) | OtpSend.objects.filter(caller=ANONYMOUS)
+
+
 def may_view_phone_number(user: User, otp_send: OtpSend) -> bool:
     """Whether this user may see the whole number of a row that they may see."""
     own = user.is_authenticated and otp_send.caller == caller_of(user)
@@ -156,7 +238,7 @@ def _refuse_transaction(using: str, what: str) -> None:
     if is_open:
         message = (
             f"{what} must not run inside transaction.atomic(): a rollback would take back the"
-            " record of an SMS that was sent. Call it before the block or after it, or exempt the"
+            " record of what was done. Call it before the block or after it, or exempt the"
             " view from ATOMIC_REQUESTS with transaction.non_atomic_requests."
         )
         raise RuntimeError(message)
@@ -189,31 +271,40 @@ def _hash_key(key: str | None, *, caller: str, phone_number: str) -> str | None:
     return hash_idempotency_key(key, caller=caller, phone_number=phone_number)
 
 
-def _replay(otp_send: OtpSend, request: Request, settings: Settings) -> None:
+def _replay(otp_send: OtpSend, request: limits.Request) -> None:
     """Nothing, if the row answers this request. Raises ``IdempotencyConflict`` otherwise."""
-    if otp_send.is_overdue(deadline=settings.deadline):
-        _settle(otp_send, _no_record())
+    settle_if_overdue(otp_send)
     first = (otp_send.phone_number, otp_send.lang, otp_send.purpose)
     is_same = first == (request.phone_number, request.lang, request.purpose)
     if not is_same or otp_send.status in OtpSend.OPEN:
         raise exceptions.IdempotencyConflict(otp_send=otp_send)
 
 
-def _admit(
-    request: Request, settings: Settings, using: str, deadline: Deadline
-) -> tuple[OtpSend, int | None]:
+def _settle_overdue_tries(otp_send: OtpSend, settings: Settings, using: str) -> None:
+    settle_if_overdue(otp_send)
+    found = OtpVerification.objects.using(using).filter(otp_send=otp_send.pk)
+    for row in found.overdue(deadline=settings.deadline):
+        settle_as_lost(row)
+
+
+def _verifications(uuid: UUID) -> QuerySet[OtpVerification]:
+    using = router.db_for_write(OtpVerification)
+    return OtpVerification.objects.using(using).filter(uuid=uuid)
+
+
+def _redeemable(uuid: UUID) -> QuerySet[OtpVerification]:
+    since = timezone.now() - timedelta(seconds=get_settings().code_lifetime)
+    return _verifications(uuid).filter(
+        status=OtpVerification.Status.VERIFIED, settled_at__gt=since, redeemed_at=None
+    )
+
+
+def _admit(admit: Callable[[], Found]) -> Found:
     try:
-        return admit(request, settings, using=using, deadline=deadline)
+        return admit()
     except Error as error:
-        failure = _presentable(error)
+        failure = presentable(error)
     raise failure
-
-
-def _presentable(error: Exception) -> Exception:
-    """The database's error without its frames and texts, which may hold the whole row."""
-    if isinstance(error, OperationalError | InterfaceError):
-        return type(error)(*error.args)
-    return type(error)("The database refused the row of an OTP send.")
 
 
 def _client(settings: Settings) -> ValifyClient:
@@ -236,121 +327,13 @@ def _client(settings: Settings) -> ValifyClient:
     )
 
 
-def _call(client: ValifyClient, otp_send: OtpSend, deadline: Deadline) -> SendAnswer:
+def _answer(row: Row, call: Callable[[], Answer]) -> Answer:
+    """Valify's answer, on record."""
     try:
-        return client.send_otp(
-            phone_number=otp_send.phone_number, lang=otp_send.lang, deadline=deadline
-        )
+        answer = call()
     except BaseException as interruption:
-        # A server that stops its worker in the middle of a call: an SMS may have left.
-        _settle(otp_send, _unknown(type(interruption).__name__))
+        # A server that stops its worker in the middle of a call: it may have arrived.
+        settle(row, unknown(type(interruption).__name__))
         raise
-
-
-def _unknown(reason: str) -> SendAnswer:
-    return SendAnswer(
-        outcome=Outcome.UNKNOWN, error=exceptions.OutcomeUnknown, reason=reason, calls=1
-    )
-
-
-def _no_record() -> SendAnswer:
-    return _unknown("the process ended before it recorded an answer")
-
-
-def _settle(otp_send: OtpSend, answer: SendAnswer) -> bool:
-    """Record the answer and tell the receivers, unless the row is settled: then ``False``.
-
-    Raises the database's error if the answer cannot be recorded.
-    """
-    failure = None
-    try:
-        won = _write(otp_send, answer)
-    except (Error, OtpSend.DoesNotExist) as error:
-        failure = _presentable(error)
-    if failure:
-        logger.critical(
-            "otp_send id=%s not settled: status=%s transaction_id=%s",
-            otp_send.uuid,
-            answer.outcome,
-            answer.transaction_id,
-        )
-        raise failure
-    if not won:
-        logger.warning(
-            "otp_send id=%s is settled: status=%s; late answer: status=%s transaction_id=%s",
-            otp_send.uuid,
-            otp_send.status,
-            answer.outcome,
-            answer.transaction_id,
-        )
-        return False
-    if otp_send.status != answer.outcome:
-        logger.error(
-            "otp_send id=%s cannot store: status=%s transaction_id=%s",
-            otp_send.uuid,
-            answer.outcome,
-            answer.transaction_id,
-        )
-    _announce(otp_send)
-    return True
-
-
-def _announce(otp_send: OtpSend) -> None:
-    logger.log(
-        logging.INFO if otp_send.status == OtpSend.Status.SENT else logging.WARNING,
-        "otp_send id=%s status=%s code=%s reason=%s",
-        otp_send.uuid,
-        otp_send.status,
-        otp_send.code,
-        otp_send.reason,
-    )
-    otp_send_settled.send_robust(sender=OtpSend, otp_send=otp_send)
-
-
-def _write(otp_send: OtpSend, answer: SendAnswer) -> bool:
-    """Settle the row, over a lost connection and without the texts that the database refuses."""
-    candidates = [
-        _unknown("the answer cannot be stored"),
-        replace(answer, message="", error_code=""),
-        answer,
-    ]
-    pauses = [*WRITE_PAUSES_SECONDS]
-    settled_at = timezone.now()
-    while True:
-        columns = _columns(candidates[-1])
-        try:
-            won = otp_send.settle(settled_at=settled_at, **columns)
-        except (DataError, IntegrityError, OperationalError, InterfaceError) as error:
-            if len(candidates if _is_refusal(error) else pauses) == 1:
-                raise
-            if _is_refusal(error):
-                candidates.pop()
-            else:
-                time.sleep(pauses.pop())
-                reconnect(router.db_for_write(OtpSend))
-        else:
-            # A try that seemed to fail may have done it all the same.
-            is_ours = (otp_send.settled_at, otp_send.status) == (settled_at, columns["status"])
-            return won or is_ours
-
-
-def _is_refusal(error: Error) -> bool:
-    """Whether the database is well and does not take the text."""
-    return isinstance(error, DataError | IntegrityError) or error.args[:1] == (
-        MARIADB_INCORRECT_STRING,
-    )
-
-
-def _columns(answer: SendAnswer) -> dict[str, Any]:
-    return {
-        "status": OtpSend.Status(answer.outcome),
-        "code": answer.error.code if answer.error else "",
-        "reason": answer.reason,
-        "http_status": answer.http_status,
-        "transaction_id": answer.transaction_id,
-        "trials_remaining": answer.trials_remaining,
-        "error_code": answer.error_code,
-        "valify_message": answer.message,
-        "token_fingerprint": answer.token_fingerprint,
-        "calls": answer.calls,
-    }
+    settle(row, answer)
+    return answer

@@ -4,3 +4,5 @@ from django.dispatch import Signal
 
 # sender=OtpSend, otp_send: once for each row, by whoever settles it.
 otp_send_settled = Signal()
+# sender=OtpVerification, otp_send, verification: when Valify has verified a send.
+otp_verified = Signal()

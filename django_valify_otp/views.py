@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
@@ -27,6 +28,9 @@ from django_valify_otp.serializers import (
     OtpSendSerializer,
     SendFilterSerializer,
     SendRequestSerializer,
+    StrictSerializer,
+    VerifyRequestSerializer,
+    detail_of,
 )
 
 HTTP_STATUSES = {
@@ -39,6 +43,10 @@ HTTP_STATUSES = {
     exceptions.ValifyBusy.code: status.HTTP_503_SERVICE_UNAVAILABLE,
     exceptions.ValifyUnreachable.code: status.HTTP_503_SERVICE_UNAVAILABLE,
     exceptions.OutcomeUnknown.code: status.HTTP_504_GATEWAY_TIMEOUT,
+    exceptions.CodeRejected.code: status.HTTP_422_UNPROCESSABLE_ENTITY,
+    exceptions.CodeExpired.code: status.HTTP_422_UNPROCESSABLE_ENTITY,
+    exceptions.TooManyTries.code: status.HTTP_429_TOO_MANY_REQUESTS,
+    exceptions.NotVerifiable.code: status.HTTP_409_CONFLICT,
 }
 
 
@@ -72,7 +80,7 @@ class SendPagination(CursorPagination):
 class OtpSendViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[OtpSend]
 ):
-    """Send an OTP; list and retrieve attempts.
+    """Send an OTP and verify it; list and retrieve attempts.
 
     Exempt from ``ATOMIC_REQUESTS``: a rollback would take back the record of an SMS.
     """
@@ -108,7 +116,9 @@ class OtpSendViewSet(
         return [import_string(path)() for path in get_settings().permission_classes]
 
     def get_queryset(self) -> QuerySet[OtpSend]:
-        """The attempts that the caller may see."""
+        """The attempts that the caller may see, or verify."""
+        if self.action == "verify":
+            return services.verifiable_sends(user_of(self.request))
         if self.action == "retrieve":
             return services.retrievable_sends(user_of(self.request))
         filters = SendFilterSerializer(data=self.request.query_params.dict())
@@ -123,7 +133,7 @@ class OtpSendViewSet(
         """Send an OTP: 201 and the row, or why it was not sent."""
         try:
             otp_send = services.send_otp(
-                **validated_body(request),
+                **validated_body(SendRequestSerializer, request),
                 user=user_of(request),
                 ip_address=client_address(request),
                 idempotency_key=idempotency_key(request),
@@ -136,6 +146,21 @@ class OtpSendViewSet(
             headers=replay_headers(otp_send),
         )
 
+    @action(detail=True, methods=["post"])
+    def verify(self, request: Request, **_kwargs: Any) -> Response:
+        """Try the OTP that somebody typed: 200 and a token, or why it did not verify the send."""
+        otp_send = self.get_object()
+        try:
+            verification = services.verify_otp(
+                otp_send,
+                **validated_body(VerifyRequestSerializer, request),
+                user=user_of(request),
+                ip_address=client_address(request),
+            )
+        except exceptions.ValifyOtpError as error:
+            return self.error_response(error)
+        return Response({"verified": True, "verification_token": verification.token})
+
     def get_object(self) -> OtpSend:
         """One attempt, settled if its call must be over."""
         otp_send = super().get_object()
@@ -143,24 +168,26 @@ class OtpSendViewSet(
         return otp_send
 
     def error_response(self, error: exceptions.ValifyOtpError) -> Response:
-        """Why the attempt was not sent."""
-        row = self.get_serializer(error.otp_send).data
-        body = {"detail": row["detail"], "code": error.code, "id": row["id"]}
-        if isinstance(error, exceptions.IdempotencyConflict):
-            # The row is another request's, which may have gone well.
-            headers = {}
-            body |= {"detail": DETAILS[error.code], "error_code": None}
-        else:
-            headers = replay_headers(error.otp_send)
-            body |= {"error_code": row["error_code"]}
+        """Why the attempt was not sent, or not verified."""
+        otp_send: Any = error.otp_send
+        row = error.verification or otp_send
+        # Without a row of its own, the request was refused on account of an earlier one.
+        has_row = row.code == error.code
+        body = {
+            "detail": detail_of(row) if has_row else DETAILS[error.code],
+            "code": error.code,
+            "id": str(otp_send.uuid),
+            "error_code": (row.error_code or None) if has_row else None,
+        }
+        headers = replay_headers(otp_send) if has_row else {}
         if error.retry_after is not None:
             headers["Retry-After"] = str(error.retry_after)
         return Response(body, status=HTTP_STATUSES[error.code], headers=headers)
 
 
-def validated_body(request: Request) -> dict[str, Any]:
-    """What to send. Raises DRF's ``ValidationError``."""
-    serializer = SendRequestSerializer(data=request.data)
+def validated_body(fields: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    """The body's fields. Raises DRF's ``ValidationError``."""
+    serializer = fields(data=request.data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
 

@@ -7,10 +7,15 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from django_valify_otp import settlement
+from django_valify_otp.otps import Otp
 from django_valify_otp.valify.transport import BearerAuth
-from tests.scripted_server import ScriptedServer, sent, token
+from tests.scripted_server import ScriptedServer, sent, token, verified
 
 WHOLE_NUMBER = re.compile(r"(?<![0-9a-f])(?:(?:\+|00)?20|0)?1[0125][0-9]{8}(?![0-9a-f])")
+
+
+SIX_DIGITS = re.compile(r"(?<![0-9a-f])[0-9]{6}(?![0-9a-f])")
 
 
 class KeptLog(logging.Handler):
@@ -27,21 +32,26 @@ class KeptLog(logging.Handler):
 
 @pytest.fixture(scope="session", autouse=True)
 def no_secret_in_any_log() -> Iterator[None]:
-    """Fails the run if a secret or a whole number was logged by us, by requests or by urllib3."""
+    """Fails the run if a secret, an OTP or a whole number was logged by us or by requests."""
     log = KeptLog()
-    tokens: set[str] = set()
-    remember = BearerAuth.__init__
+    tokens, otps = set[str](), set[str]()
+    remember_token, remember_otp = BearerAuth.__init__, Otp.__init__
 
-    def remembering(self: BearerAuth, access_token: str) -> None:
+    def remembering_token(self: BearerAuth, access_token: str) -> None:
         tokens.add(access_token)
-        remember(self, access_token)
+        remember_token(self, access_token)
+
+    def remembering_otp(self: Otp, digits: str) -> None:
+        otps.add(digits)
+        remember_otp(self, digits)
 
     loggers = [logging.getLogger(name) for name in ("django_valify_otp", "requests", "urllib3")]
     for logger in loggers:
         logger.setLevel(logging.DEBUG)
         logger.addHandler(log)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BearerAuth, "__init__", remembering)
+        patch.setattr(BearerAuth, "__init__", remembering_token)
+        patch.setattr(Otp, "__init__", remembering_otp)
         yield
     for logger in loggers:
         logger.removeHandler(log)
@@ -51,14 +61,22 @@ def no_secret_in_any_log() -> Iterator[None]:
     text = "\n".join(log.lines)
     assert not [secret for secret in secrets if secret in text]
     assert not WHOLE_NUMBER.findall(text)
+    assert not otps & set(SIX_DIGITS.findall(text))
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is tried again at once."""
+    monkeypatch.setattr(settlement, "WRITE_PAUSES_SECONDS", (0, 0, 0, 0))
 
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    """A Valify that sends, until it is told otherwise."""
+    """A Valify that sends and verifies, until it is told otherwise."""
     scripted = ScriptedServer()
     scripted.answer_token(token())
     scripted.answer_send(sent())
+    scripted.answer_verify(verified())
     yield scripted
     scripted.close()
 

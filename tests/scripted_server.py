@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 TOKEN_PATH = "/api/o/token/"
 SEND_PATH = "/api/v1/otp/send/"
+VERIFY_PATH = "/api/v1/otp/verify/"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ def sent(transaction_id: object = "T1", trials_remaining: object = "2", **more: 
     )
 
 
+def verified(*, is_verified: object = True, **more: object) -> Answer:
+    return answer(200, {"verified": is_verified, **more})
+
+
 def token(access_token: object = "token-1", **more: object) -> Answer:
     return answer(
         200, {"access_token": access_token, "expires_in": 600, "token_type": "Bearer", **more}
@@ -138,6 +143,9 @@ class ScriptedServer:
 
     def answer_send(self, *answers: Answer) -> None:
         self.answers[SEND_PATH] = list(answers)
+
+    def answer_verify(self, *answers: Answer) -> None:
+        self.answers[VERIFY_PATH] = list(answers)
 
     def wait_until_closed(self) -> None:
         """Return when every connection so far has been closed on this side."""

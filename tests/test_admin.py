@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_valify_otp import admin
-from django_valify_otp.models import OtpSend
+from django_valify_otp.models import OtpSend, OtpVerification
 from tests.test_api import MASKED, NUMBER, make_send, staff
 
 pytestmark = pytest.mark.django_db
@@ -230,3 +230,91 @@ def test_arabic_reads_right_to_left(desk: Client) -> None:
     content = desk.get(LIST, headers={"Accept-Language": "ar"}).content.decode()
     assert 'dir="rtl"' in content
     assert "رقم الهاتف" in content
+
+
+TRIES = reverse("admin:django_valify_otp_otpverification_changelist")
+SUMMARY = reverse("admin:otp-send-summary")
+
+
+def make_try(otp_send: OtpSend, **fields: Any) -> OtpVerification:
+    now = timezone.now()
+    defaults = {
+        "status": "rejected",
+        "code": "code_rejected",
+        "caller": "system",
+        "created_at": now,
+        "called_at": now,
+        "settled_at": now,
+    }
+    return OtpVerification.objects.create(otp_send=otp_send, **{**defaults, **fields})
+
+
+@pytest.fixture
+def auditor() -> Client:
+    return logged_in(staff("view_otpsend", "view_otpverification"))
+
+
+def test_tries_stand_under_their_send(auditor: Client, user: User) -> None:
+    row = make_send(verified_at=timezone.now())
+    make_try(row, error_code="21", valify_message="<b>Wrong</b>", user=user)
+    make_try(make_send(), error_code="778899")
+    content = auditor.get(page_of(row)).content.decode()
+    for text in ("OTP verifications", "code rejected by Valify", "21", "&lt;b&gt;Wrong", "mona"):
+        assert text in content
+    assert "778899" not in content
+
+
+def test_tries_of_a_send_take_one_query(auditor: Client) -> None:
+    counts = []
+    row = make_send()
+    for _ in range(2):
+        for _ in range(5):
+            make_try(row, user=User.objects.create_user(f"u{User.objects.count()}"))
+        with CaptureQueriesContext(connection) as queries:
+            auditor.get(page_of(row))
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_the_list_of_tries(auditor: Client) -> None:
+    row = make_send()
+    make_try(row)
+    make_try(row, status="verified", code="")
+    response = auditor.get(TRIES)
+    content = response.content.decode()
+    assert len(response.context["cl"].result_list) == 2
+    assert NUMBER not in content
+    for text in (str(row.uuid), "code rejected by Valify", "0.000"):
+        assert text in content
+    filtered = auditor.get(TRIES, {"status__exact": "verified"})
+    assert len(filtered.context["cl"].result_list) == 1
+    guess = {"otp_send__phone_number__startswith": "0"}
+    assert auditor.get(TRIES, guess).status_code == 400
+
+
+def test_one_try(auditor: Client) -> None:
+    row = make_try(make_send(), reason="HTTP 500")
+    page = reverse("admin:django_valify_otp_otpverification_change", args=[row.pk])
+    content = auditor.get(page).content.decode()
+    assert str(row.uuid) in content
+    assert "HTTP 500" in content
+
+
+def test_the_share_of_sends_that_were_verified(desk: Client) -> None:
+    now = timezone.now()
+    for days, verified_at in ((0, now), (0, None), (0, None), (3, now), (20, now), (40, now)):
+        make_send(created_at=now - timedelta(days=days), verified_at=verified_at)
+    make_send(status="rejected", transaction_id="")
+    periods = desk.get(SUMMARY).context["periods"]
+    assert [(p["sent"], p["verified"], p["share"]) for p in periods] == [
+        (3, 1, 33),
+        (4, 2, 50),
+        (5, 3, 60),
+    ]
+    assert SUMMARY in desk.get(LIST).content.decode()
+
+
+def test_the_share_of_nothing(desk: Client) -> None:
+    response = desk.get(SUMMARY, headers={"Accept-Language": "ar"})
+    assert [period["share"] for period in response.context["periods"]] == [None] * 3
+    assert "ملخص" in response.content.decode()

@@ -9,7 +9,7 @@ from django.core.management.base import SystemCheckError
 from django.utils import timezone
 from pytest_django import Settings
 
-from django_valify_otp.models import OtpSend
+from django_valify_otp.models import OtpSend, OtpVerification
 from tests.scripted_server import SEND_PATH, TOKEN_PATH, ScriptedServer, answer
 from tests.test_api import make_send
 
@@ -87,5 +87,12 @@ def test_sweep() -> None:
         settled_at=None,
         called_at=timezone.now() - timedelta(seconds=36),
     )
-    assert run("valify_sweep") == "settled: 1\n"
+    OtpSend.objects.get().verifications.create(
+        status="pending",
+        caller="system",
+        created_at=timezone.now(),
+        called_at=timezone.now() - timedelta(seconds=36),
+    )
+    assert run("valify_sweep") == "settled: 2\n"
     assert OtpSend.objects.get().status == "unknown"
+    assert OtpVerification.objects.get().status == "unknown"

@@ -40,7 +40,7 @@ def run_example(tmp_path: Path, *arguments: str, **more: str) -> str:
     return run(EXAMPLE, *arguments, DATABASE_URL=f"sqlite:///{tmp_path / 'db.sqlite3'}", **more)
 
 
-def page(tmp_path: Path, language: str) -> str:
+def page(tmp_path: Path, language: str, **more: str) -> str:
     """The headers and the text of the page at ``/``."""
     script = (
         "import django; django.setup()\n"
@@ -49,9 +49,8 @@ def page(tmp_path: Path, language: str) -> str:
         " 'Host': 'localhost'})\n"
         "print(response.status_code, response.headers, response.content.decode())\n"
     )
-    return run_example(
-        tmp_path, "-c", script, DJANGO_SETTINGS_MODULE="example.settings", PYTHONUTF8="1"
-    )
+    more |= {"DJANGO_SETTINGS_MODULE": "example.settings", "PYTHONUTF8": "1"}
+    return run_example(tmp_path, "-c", script, **more)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +64,27 @@ def test_the_page(tmp_path: Path, language: str, direction: str, text: str) -> N
     assert text in found
     assert "default-src 'none'; script-src 'self'" in found
     assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=", found)
+
+
+SANDBOX = {
+    "DEBUG": "true",
+    "VALIFY_BUNDLE_KEY": "sandbox",
+    "VALIFY_BASE_URL": "http://127.0.0.1:8901/",
+}
+
+
+def test_the_inbox_is_beside_the_form(tmp_path: Path) -> None:
+    found = page(tmp_path, "en", **SANDBOX)
+    assert "; frame-src http://127.0.0.1:8901" in found
+    assert '<iframe src="http://127.0.0.1:8901/inbox/" title="' in found
+
+
+@pytest.mark.parametrize("live", [{"DEBUG": "false"}, {"VALIFY_BUNDLE_KEY": "live"}])
+def test_only_the_sandbox_has_an_inbox(tmp_path: Path, live: dict[str, str]) -> None:
+    found = page(tmp_path, "en", **SANDBOX | live)
+    assert "default-src 'none'; script-src 'self'" in found
+    assert "frame-src" not in found
+    assert "<iframe" not in found
 
 
 def test_the_checks_pass(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import Settings
 
-from django_valify_otp.models import OtpSend, SendBlock
+from django_valify_otp.models import OtpSend, OtpVerification, SendBlock
 from tests.scripted_server import ScriptedServer
 from tests.test_api import MASKED, NUMBER, make_send
 
@@ -22,6 +23,7 @@ PERMISSIONS = {
     "staff": [],
     "viewer": ["view_otpsend"],
     "inspector": ["view_otpsend", "view_phone_number"],
+    "auditor": ["view_otpsend", "view_otpverification"],
     "number viewer": ["view_phone_number"],
     "blocker": ["view_sendblock", "add_sendblock", "change_sendblock", "delete_sendblock"],
     "superuser": [],
@@ -37,9 +39,25 @@ TABLE: dict[str, tuple[int, int, tuple[int, Any], tuple[int, Any], int, int, Any
     "staff": (201, 0, (404, NONE), (404, NONE), 403, 403, NONE, 403),
     "viewer": (201, 2, (200, MASK), (200, MASK), 200, 200, MASK, 403),
     "inspector": (201, 2, (200, WHOLE), (200, WHOLE), 200, 200, WHOLE, 403),
+    "auditor": (201, 2, (200, MASK), (200, MASK), 200, 200, MASK, 403),
     "number viewer": (201, 0, (404, NONE), (404, NONE), 403, 403, NONE, 403),
     "blocker": (201, 0, (404, NONE), (404, NONE), 403, 403, NONE, 200),
     "superuser": (201, 2, (200, WHOLE), (200, WHOLE), 200, 200, WHOLE, 200),
+}
+
+
+# who: own row, system row, anonymous row verified; the tries and the summary in the admin
+VERIFICATIONS: dict[str, tuple[int, int, int, int, int]] = {
+    "anonymous": (403, 403, 403, 302, 302),
+    "owner": (200, 404, 200, 302, 302),
+    "other": (404, 404, 200, 302, 302),
+    "staff": (404, 404, 200, 403, 403),
+    "viewer": (404, 404, 200, 403, 200),
+    "inspector": (404, 404, 200, 403, 200),
+    "auditor": (404, 404, 200, 200, 200),
+    "number viewer": (404, 404, 200, 403, 403),
+    "blocker": (404, 404, 200, 403, 403),
+    "superuser": (404, 404, 200, 200, 200),
 }
 
 
@@ -75,7 +93,45 @@ def look(client: Client, row: OtpSend) -> tuple[int, Any]:
 
 
 def test_the_table_is_whole() -> None:
-    assert set(TABLE) == set(PERMISSIONS)
+    assert set(TABLE) == set(VERIFICATIONS) == set(PERMISSIONS)
+
+
+def verify(client: Client, row: OtpSend) -> int:
+    body = {"otp": "482913"}
+    url = f"/otp/sends/{row.uuid}/verify/"
+    return client.post(url, body, content_type="application/json").status_code
+
+
+@pytest.mark.parametrize("who", VERIFICATIONS)
+def test_verifications(
+    valify: ScriptedServer, owner: User, rows: tuple[OtpSend, OtpSend], who: str
+) -> None:
+    own, system, anonymous, list_status, summary_status = VERIFICATIONS[who]
+    client = client_of(who, owner)
+    assert verify(client, rows[0]) == own
+    assert verify(client, rows[1]) == system
+    assert verify(client, make_send(caller="anonymous")) == anonymous
+    row = OtpVerification.objects.create(
+        otp_send=rows[0], status="pending", caller="system", created_at=timezone.now()
+    )
+    name = "admin:django_valify_otp_otpverification"
+    assert client.get(reverse(f"{name}_changelist")).status_code == list_status
+    response = client.get(reverse(f"{name}_change", args=[row.pk]))
+    assert response.status_code == list_status
+    assert NUMBER not in response.content.decode()
+    assert client.get(reverse("admin:otp-send-summary")).status_code == summary_status
+    page = client.get(reverse("admin:django_valify_otp_otpsend_change", args=[rows[0].pk]))
+    assert ("verifications-group" in page.content.decode()) == (list_status == 200)
+
+
+@pytest.mark.parametrize("who", VERIFICATIONS)
+def test_verifications_after_the_owner_was_deleted(
+    valify: ScriptedServer, owner: User, rows: tuple[OtpSend, OtpSend], who: str
+) -> None:
+    client = client_of(who, owner)
+    owner.delete()
+    assert verify(client, rows[0]) == (403 if who in {"anonymous", "owner"} else 404)
+    assert valify.received == []
 
 
 @pytest.mark.parametrize("who", TABLE)
@@ -126,13 +182,20 @@ def test_admin(owner: User, rows: tuple[OtpSend, OtpSend], who: str) -> None:
 def test_nobody_writes_to_the_record(owner: User, rows: tuple[OtpSend, OtpSend], who: str) -> None:
     client = client_of(who, owner)
     refused = 302 if who in NOT_STAFF else 403
+    row = OtpVerification.objects.create(
+        otp_send=rows[0], status="pending", caller="system", created_at=timezone.now()
+    )
     for name, arguments in (("add", []), ("change", [rows[0].pk]), ("delete", [rows[0].pk])):
         url = reverse(f"admin:django_valify_otp_otpsend_{name}", args=arguments)
+        assert client.post(url, {"post": "yes", "status": "failed"}).status_code == refused
+    for name, arguments in (("add", []), ("change", [row.pk]), ("delete", [row.pk])):
+        url = reverse(f"admin:django_valify_otp_otpverification_{name}", args=arguments)
         assert client.post(url, {"post": "yes", "status": "failed"}).status_code == refused
     for method in ("put", "patch", "delete"):
         response = getattr(client, method)(f"/otp/sends/{rows[0].uuid}/")
         assert response.status_code == (403 if who == "anonymous" else 405)
     assert list(OtpSend.objects.values_list("status", flat=True)) == ["sent", "sent"]
+    assert OtpVerification.objects.get().status == "pending"
 
 
 def test_blocks_are_made_and_lifted_in_the_admin(owner: User) -> None:

@@ -1,4 +1,7 @@
+import base64
 import errno
+import hashlib
+import html
 import json
 import os
 import re
@@ -7,11 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +28,9 @@ from pytest_django.fixtures import Settings
 
 from django_valify_otp.sandbox.__main__ import build_parser, main
 from django_valify_otp.sandbox.api import Valify
+from django_valify_otp.sandbox.codes import CODES_KEPT, Codes, Verdict
 from django_valify_otp.sandbox.inbox import MESSAGES_KEPT, Inbox, Message
+from django_valify_otp.sandbox.inbox_page import MESSAGES_SHOWN
 from django_valify_otp.sandbox.outcomes import FORCED_OUTCOMES
 from django_valify_otp.sandbox.process import ValifySandbox, running_sandbox
 from django_valify_otp.sandbox.pytest_plugin import SANDBOX_SETTINGS
@@ -34,7 +41,12 @@ pytest_plugins = ["pytester"]
 
 TOKEN_PATH = "/api/o/token/"
 SEND_PATH = "/api/v1/otp/send/"
+VERIFY_PATH = "/api/v1/otp/verify/"
+EMAIL_SEND_PATH = "/api/v1/otp/email/send/"
+EMAIL_VERIFY_PATH = "/api/v1/otp/email/verify/"
+CALL_PATHS = [SEND_PATH, VERIFY_PATH, EMAIL_SEND_PATH, EMAIL_VERIFY_PATH]
 PHONE_NUMBER = "01012345678"
+EMAIL = "mona@example.com"
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CREDENTIALS = dict.fromkeys(["username", "password", "client_id", "client_secret"], "sandbox")
@@ -89,12 +101,23 @@ class Client:
         assert isinstance(value, str)
         return value
 
-    def send(self, token: str | None = None, **changes: object) -> Answered:
-        """A send, with a token of its own if none is named; ``None`` takes a parameter out."""
-        parameters = {"phone_number": PHONE_NUMBER, "bundle_key": "sandbox", **changes}
+    def call(self, path: str, token: str | None = None, **parameters: object) -> Answered:
+        """A call, with a token of its own if none is named; ``None`` takes a parameter out."""
+        parameters = {"bundle_key": "sandbox", **parameters}
         body = json.dumps({k: v for k, v in parameters.items() if v is not None})
         bearer = f"Bearer {self.token() if token is None else token}"
-        return self.ask("POST", SEND_PATH, body, {**JSON, "Authorization": bearer})
+        return self.ask("POST", path, body, {**JSON, "Authorization": bearer})
+
+    def send(self, token: str | None = None, **changes: object) -> Answered:
+        return self.call(SEND_PATH, token, **{"phone_number": PHONE_NUMBER, **changes})
+
+    def send_email(self, token: str | None = None, **changes: object) -> Answered:
+        return self.call(EMAIL_SEND_PATH, token, **{"email": EMAIL, **changes})
+
+    def verify(self, message: dict[str, str], path: str = VERIFY_PATH, **changes: Any) -> Answered:
+        """A verify of this message, with changes to it."""
+        typed = {"otp": message["code"], "transaction_id": message["transaction_id"]}
+        return self.call(path, **{**typed, **changes})
 
     def inbox(self, query: str = "?format=json") -> list[dict[str, str]]:
         messages = self.ask("GET", f"/inbox/{query}").json["messages"]
@@ -108,6 +131,9 @@ class Client:
             if half_close:
                 sock.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: sock.recv(65_536), b""))
+
+
+Way = Callable[[Client], Answered]
 
 
 class Sandbox(Client):
@@ -176,8 +202,9 @@ def test_token_call_takes_a_form_only(sandbox: Sandbox) -> None:
     assert (answered.status, answered.json) == (400, {"error": "unsupported_grant_type"})
 
 
-def test_send_is_as_documented(sandbox: Sandbox) -> None:
-    answered = sandbox.send()
+@pytest.mark.parametrize("send", [Client.send, Client.send_email])
+def test_send_is_as_documented(sandbox: Sandbox, send: Way) -> None:
+    answered = send(sandbox)
     assert answered.status == 200
     assert answered.headers["Content-Type"] == "application/json"
     transaction_id = answered.json["transaction_id"]
@@ -219,19 +246,51 @@ def test_send_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("changes", "status", "message"),
+    [
+        ({"email": None}, 400, "Bad Request: email is missing"),
+        ({"email": None, "phone_number": PHONE_NUMBER}, 400, "Bad Request: email is missing"),
+        ({"email": [EMAIL]}, 400, "Bad Request: email is missing"),
+        ({"bundle_key": None}, 400, "Bad Request: bundle_key is missing"),
+        ({"token": "unknown"}, 403, "Forbidden: the access token could not be found"),
+        ({"bundle_key": "wrong"}, 401, "Unauthorized: the bundle key is invalid"),
+        ({"lang": "fr"}, 422, "lang is neither en nor ar."),
+        ({"email": PHONE_NUMBER}, 422, "This is not an e-mail address."),
+        ({"email": "@example.com"}, 422, "This is not an e-mail address."),
+        ({"email": "mona@"}, 422, "This is not an e-mail address."),
+        ({"email": "mona@localhost"}, 422, "This is not an e-mail address."),
+        ({"email": "mona@home@example.com"}, 422, "This is not an e-mail address."),
+        ({"email": "mona ali@example.com"}, 422, "This is not an e-mail address."),
+        ({"email": "mona@example.com\n"}, 422, "This is not an e-mail address."),
+        ({"email": "\ud800@example.com"}, 422, "This is not an e-mail address."),
+        ({"email": "m@" + "." * 50_000 + "@"}, 422, "This is not an e-mail address."),
+    ],
+)
+def test_email_is_refused(
+    sandbox: Sandbox, changes: dict[str, Any], status: int, message: str
+) -> None:
+    answered = sandbox.send_email(**changes)
+    assert (answered.status, answered.json["message"]) == (status, message)
+    assert ("error_code" in answered.json) == (status == 422)
+    assert sandbox.inbox() == []
+
+
+@pytest.mark.parametrize("path", CALL_PATHS)
+@pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'"text"', b"null", b"\xff", b"[" * 50_000, b"1" * 5000]
 )
-def test_send_takes_a_json_object_only(sandbox: Sandbox, body: bytes) -> None:
-    answered = sandbox.ask("POST", SEND_PATH, body, JSON)
+def test_call_takes_a_json_object_only(sandbox: Sandbox, path: str, body: bytes) -> None:
+    answered = sandbox.ask("POST", path, body, JSON)
     message = "Bad Request: the body is not a JSON object"
     assert (answered.status, answered.json) == (400, {"message": message})
 
 
+@pytest.mark.parametrize("path", CALL_PATHS)
 @pytest.mark.parametrize("headers", [{}, FORM, {"Content-Type": "nonsense"}])
-def test_send_takes_the_content_type_of_json_only(
-    sandbox: Sandbox, headers: dict[str, str]
+def test_call_takes_the_content_type_of_json_only(
+    sandbox: Sandbox, path: str, headers: dict[str, str]
 ) -> None:
-    answered = sandbox.ask("POST", SEND_PATH, b"{}", headers)
+    answered = sandbox.ask("POST", path, b"{}", headers)
     assert (answered.status, answered.json) == (415, {"message": "Unsupported Media Type"})
 
 
@@ -283,6 +342,143 @@ def test_refusal_costs_a_use_once_the_token_was_looked_at(
     token = sandbox.token()
     sandbox.send(token, **changes)
     assert sandbox.send(token).json["trials_remaining"] == trials_remaining
+
+
+WAYS = pytest.mark.parametrize(
+    ("send", "path"),
+    [(Client.send, VERIFY_PATH), (Client.send_email, EMAIL_VERIFY_PATH)],
+    ids=["sms", "email"],
+)
+
+
+@WAYS
+def test_code_is_verified_once(sandbox: Sandbox, send: Way, path: str) -> None:
+    send(sandbox)
+    [message] = sandbox.inbox()
+    answered = sandbox.verify(message, path)
+    assert (answered.status, answered.json) == (200, {"verified": True})
+    answered = sandbox.verify(message, path)
+    refusal = {"message": "The code was used before.", "error_code": 1006}
+    assert (answered.status, answered.json) == (422, refusal)
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("changes", "status", "body"),
+    [
+        ({"otp": None}, 400, {"message": "Bad Request: otp is missing"}),
+        ({"otp": 123456}, 400, {"message": "Bad Request: otp is missing"}),
+        ({"transaction_id": None}, 400, {"message": "Bad Request: transaction_id is missing"}),
+        ({"transaction_id": ""}, 400, {"message": "Bad Request: transaction_id is missing"}),
+        ({"bundle_key": None}, 400, {"message": "Bad Request: bundle_key is missing"}),
+        ({"bundle_key": "wrong"}, 401, {"message": "Unauthorized: the bundle key is invalid"}),
+        (
+            {"token": "unknown"},
+            403,
+            {"message": "Forbidden: the access token could not be found"},
+        ),
+        ({"lang": "fr"}, 422, {"message": "lang is neither en nor ar.", "error_code": 1002}),
+        ({"otp": "wrong"}, 422, {"message": "The code is wrong.", "error_code": 1004}),
+        (
+            {"otp": "wrong", "lang": "ar"},
+            422,
+            {"message": "الرمز غير صحيح.", "error_code": 1004},
+        ),
+        (
+            {"transaction_id": "unknown"},
+            422,
+            {"message": "There is no such transaction.", "error_code": 1007},
+        ),
+    ],
+)
+def test_verify_is_refused(
+    sandbox: Sandbox,
+    send: Way,
+    path: str,
+    changes: dict[str, Any],
+    status: int,
+    body: dict[str, Any],
+) -> None:
+    send(sandbox)
+    [message] = sandbox.inbox()
+    answered = sandbox.verify(message, path, **changes)
+    assert (answered.status, answered.json) == (status, body)
+    assert sandbox.verify(message, path).status == 200
+
+
+@WAYS
+def test_code_expires(sandbox: Sandbox, send: Way, path: str) -> None:
+    send(sandbox)
+    sandbox.clock.now = 1
+    send(sandbox)
+    newest, oldest = sandbox.inbox()
+    sandbox.clock.now = 600
+    assert sandbox.verify(newest, path).status == 200
+    answered = sandbox.verify(oldest, path, lang="ar")
+    refusal = {"message": "انتهت صلاحية الرمز.", "error_code": 1005}
+    assert (answered.status, answered.json) == (422, refusal)
+
+
+@pytest.mark.parametrize(
+    ("send", "wrong_path", "right_path"),
+    [
+        (Client.send, EMAIL_VERIFY_PATH, VERIFY_PATH),
+        (Client.send_email, VERIFY_PATH, EMAIL_VERIFY_PATH),
+    ],
+)
+def test_code_is_verified_the_way_it_came(
+    sandbox: Sandbox, send: Way, wrong_path: str, right_path: str
+) -> None:
+    send(sandbox)
+    [message] = sandbox.inbox()
+    assert sandbox.verify(message, wrong_path).json["error_code"] == 1007
+    assert sandbox.verify(message, right_path).status == 200
+
+
+def test_code_belongs_to_its_transaction(sandbox: Sandbox) -> None:
+    sandbox.send()
+    code = sandbox.inbox()[0]["code"]
+    sent = sandbox.send(phone_number="01000000200").json["transaction_id"]
+    answered = sandbox.verify({"code": code, "transaction_id": sent})
+    assert (answered.status, answered.json["error_code"]) == (422, 1007)
+
+
+def test_code_outlives_its_message(sandbox: Sandbox) -> None:
+    sandbox.send()
+    [message] = sandbox.inbox()
+    sandbox.ask("DELETE", "/inbox/")
+    assert sandbox.verify(message).status == 200
+
+
+def test_verify_costs_a_use_of_the_token(sandbox: Sandbox) -> None:
+    token = sandbox.token()
+    sandbox.send(token)
+    [message] = sandbox.inbox()
+    assert sandbox.verify(message, token=token, otp="wrong").status == 422
+    assert sandbox.verify(message, token=token).status == 200
+    assert sandbox.verify(message, token=token).status == 403
+
+
+def test_code_is_verified_once_by_many_at_once(sandbox: Sandbox) -> None:
+    sandbox.send()
+    [message] = sandbox.inbox()
+
+    def verify(_: int) -> int:
+        with Client(sandbox.port) as client:
+            return client.verify(message).status
+
+    with ThreadPoolExecutor(10) as threads:
+        assert sorted(threads.map(verify, range(30))) == [200] + [422] * 29
+
+
+def test_codes_forget_the_oldest() -> None:
+    codes = Codes(lifetime=600, clock=Clock())
+    oldest, second, *_ = [codes.issue() for _ in range(CODES_KEPT + 1)]
+    found = [
+        codes.spend(transaction_id=code.transaction_id, digits=code.digits)
+        for code in (oldest, second)
+    ]
+    assert found == [Verdict.UNKNOWN, Verdict.RIGHT]
 
 
 @pytest.mark.parametrize(
@@ -383,7 +579,15 @@ def test_inbox_shows_messages_newest_first(sandbox: Sandbox) -> None:
     first = sandbox.send().json["transaction_id"]
     second = sandbox.send(phone_number="01112345678", lang="ar").json["transaction_id"]
     newest, oldest = sandbox.inbox()
-    assert set(newest) == {"phone_number", "code", "lang", "text", "transaction_id", "sent_at"}
+    assert set(newest) == {
+        "phone_number",
+        "email",
+        "code",
+        "lang",
+        "text",
+        "transaction_id",
+        "sent_at",
+    }
     assert (newest["transaction_id"], oldest["transaction_id"]) == (second, first)
     assert (newest["phone_number"], oldest["phone_number"]) == ("01112345678", PHONE_NUMBER)
     assert newest["sent_at"] >= oldest["sent_at"]
@@ -410,7 +614,6 @@ def test_message_is_in_the_language_of_the_send(
 @pytest.mark.parametrize(
     ("query", "phone_numbers"),
     [
-        ("", ["01112345678", PHONE_NUMBER]),
         ("?format=json", ["01112345678", PHONE_NUMBER]),
         ("?format=json&phone_number=01112345678", ["01112345678"]),
         ("?format=json&phone_number=01212345678", []),
@@ -422,6 +625,109 @@ def test_inbox_of_one_number(sandbox: Sandbox, query: str, phone_numbers: list[s
     assert [message["phone_number"] for message in sandbox.inbox(query)] == phone_numbers
 
 
+def test_message_has_a_number_or_an_address(sandbox: Sandbox) -> None:
+    sandbox.send_email()
+    sandbox.send()
+    recipients = [(message["phone_number"], message["email"]) for message in sandbox.inbox()]
+    assert recipients == [(PHONE_NUMBER, ""), ("", EMAIL)]
+
+
+def page(sandbox: Sandbox, query: str = "") -> str:
+    answered = sandbox.ask("GET", f"/inbox/{query}")
+    assert answered.status == 200
+    assert answered.headers["Content-Type"] == "text/html; charset=utf-8"
+    return answered.body.decode()
+
+
+def recipients_on(shown: str) -> list[str]:
+    return [html.unescape(found) for found in re.findall('<bdi dir="ltr">(.*?)</bdi>', shown)]
+
+
+@pytest.mark.parametrize(
+    ("query", "recipients"),
+    [
+        ("", [EMAIL, "01112345678", PHONE_NUMBER]),
+        ("?format=html", [EMAIL, "01112345678", PHONE_NUMBER]),
+        ("?phone_number=01112345678", ["01112345678"]),
+        ("?phone_number=01212345678", []),
+    ],
+)
+def test_page_shows_messages_newest_first(
+    sandbox: Sandbox, query: str, recipients: list[str]
+) -> None:
+    sandbox.send()
+    sandbox.send(phone_number="01112345678")
+    sandbox.send_email()
+    assert recipients_on(page(sandbox, query)) == recipients
+
+
+@pytest.mark.parametrize(("lang", "direction"), [("en", "ltr"), ("ar", "rtl")])
+def test_page_shows_a_message_in_its_language(sandbox: Sandbox, lang: str, direction: str) -> None:
+    sandbox.send(lang=lang)
+    [message] = sandbox.inbox()
+    [item] = re.findall("<li.*</li>", page(sandbox))
+    assert item.startswith(f'<li lang="{lang}" dir="{direction}">')
+    assert f'<strong class="code">{message["code"]}</strong>' in item
+    assert re.sub("<.*?>", "", item).endswith(message["text"])
+    [sent_at] = re.findall('<time dir="ltr" datetime="(.*?)">', item)
+    assert datetime.fromisoformat(sent_at) == datetime.fromisoformat(message["sent_at"])
+
+
+def test_empty_page_says_what_to_do(sandbox: Sandbox) -> None:
+    assert "None yet. Send an OTP, and its code appears here." in page(sandbox)
+    sandbox.send()
+    assert "1, newest first" in page(sandbox)
+
+
+def test_page_shows_the_newest_of_many(sandbox: Sandbox) -> None:
+    for number in range(MESSAGES_SHOWN + 1):
+        code = Codes(lifetime=600, clock=sandbox.clock).issue()
+        sandbox.server.valify.inbox.deliver(code, lang="en", email=f"{number}@example.com")
+    shown = page(sandbox)
+    assert f"The newest {MESSAGES_SHOWN} of {MESSAGES_SHOWN + 1}" in shown
+    newest_first = [f"{number}@example.com" for number in range(MESSAGES_SHOWN, 0, -1)]
+    assert recipients_on(shown) == newest_first
+
+
+def test_page_escapes_what_came_from_a_request(sandbox: Sandbox) -> None:
+    email = "<b>&amp;\"'</b>@example.com"
+    assert sandbox.send_email(email=email).status == 200
+    shown = page(sandbox, "?phone_number=%3Cb%3E&x=<b>") + page(sandbox)
+    assert "<b>" not in shown
+    assert recipients_on(shown) == [email]
+
+
+def test_page_allows_its_own_style_and_script_only(sandbox: Sandbox) -> None:
+    answered = sandbox.ask("GET", "/inbox/")
+    policy = answered.headers["Content-Security-Policy"]
+    directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert directives == {
+        "default-src": "'none'",
+        "style-src": hash_of("style", answered.body),
+        "script-src": hash_of("script", answered.body),
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    assert "X-Frame-Options" not in answered.headers
+    assert answered.headers["Cache-Control"] == "no-store"
+
+
+def hash_of(tag: str, body: bytes) -> str:
+    [content] = re.findall(f"<{tag}>(.*?)</{tag}>".encode(), body, re.DOTALL)
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}'"
+
+
+def test_page_refreshes_itself_without_scripts_too(sandbox: Sandbox) -> None:
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page(sandbox)
+
+
+def test_unknown_format_is_refused(sandbox: Sandbox) -> None:
+    answered = sandbox.ask("GET", "/inbox/?format=xml")
+    message = "Bad Request: format is neither html nor json"
+    assert (answered.status, answered.json) == (400, {"message": message})
+
+
 def test_inbox_is_emptied(sandbox: Sandbox) -> None:
     sandbox.send()
     answered = sandbox.ask("DELETE", "/inbox/")
@@ -431,11 +737,12 @@ def test_inbox_is_emptied(sandbox: Sandbox) -> None:
 
 def test_inbox_forgets_its_oldest_messages() -> None:
     inbox = Inbox()
-    oldest = inbox.deliver(phone_number=PHONE_NUMBER, lang="en")
+    code = Codes(lifetime=600, clock=Clock()).issue()
+    oldest = inbox.deliver(code, lang="en", phone_number=PHONE_NUMBER)
     for _ in range(MESSAGES_KEPT - 1):
-        inbox.deliver(phone_number=PHONE_NUMBER, lang="en")
+        inbox.deliver(code, lang="ar", phone_number=PHONE_NUMBER)
     assert inbox.messages()[-1] == oldest
-    inbox.deliver(phone_number=PHONE_NUMBER, lang="en")
+    inbox.deliver(code, lang="ar", phone_number=PHONE_NUMBER)
     assert len(inbox.messages()) == MESSAGES_KEPT
     assert inbox.messages()[-1] != oldest
 
@@ -449,6 +756,9 @@ def test_inbox_forgets_its_oldest_messages() -> None:
         ("GET", SEND_PATH, 405, "POST"),
         ("PUT", SEND_PATH, 405, "POST"),
         ("GET", TOKEN_PATH, 405, "POST"),
+        ("GET", VERIFY_PATH, 405, "POST"),
+        ("GET", EMAIL_SEND_PATH, 405, "POST"),
+        ("GET", EMAIL_VERIFY_PATH, 405, "POST"),
         ("POST", "/inbox/", 405, "GET, DELETE"),
         ("PATCH", "/inbox/", 405, "GET, DELETE"),
         ("OPTIONS", "/inbox/", 405, "GET, DELETE"),
@@ -643,6 +953,14 @@ def test_process_has_the_tokens_of_its_options() -> None:
         assert client.send(token["access_token"]).status == 403
 
 
+def test_process_has_the_codes_of_its_options() -> None:
+    with running_sandbox("--code-lifetime=1") as running, client_of(running.base_url) as client:
+        client.send()
+        [message] = client.inbox()
+        time.sleep(1)
+        assert client.verify(message).json["error_code"] == 1005
+
+
 def test_process_that_does_not_start_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     with ExitStack() as stack, pytest.raises(RuntimeError, match="did not start"):
         stack.enter_context(running_sandbox("--token-uses=0"))
@@ -658,17 +976,19 @@ def test_answer_of_something_else_is_reported(server: ScriptedServer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
-        ([], (8900, 600, 3, False)),
-        (["--port", "0", "--exit-on-eof"], (0, 600, 3, True)),
-        (["--token-lifetime", "1", "--token-uses", "100"], (8900, 1, 100, False)),
+        ([], (8900, 600, 3, 600, False)),
+        (["--port", "0", "--exit-on-eof"], (0, 600, 3, 600, True)),
+        (["--token-lifetime", "1", "--token-uses", "100"], (8900, 1, 100, 600, False)),
+        (["--code-lifetime", "1"], (8900, 600, 3, 1, False)),
     ],
 )
-def test_options(arguments: list[str], options: tuple[int, int, int, bool]) -> None:
+def test_options(arguments: list[str], options: tuple[int, int, int, int, bool]) -> None:
     parsed = build_parser().parse_args(arguments)
     assert options == (
         parsed.port,
         parsed.token_lifetime,
         parsed.token_uses,
+        parsed.code_lifetime,
         parsed.exit_on_eof,
     )
 
@@ -681,6 +1001,7 @@ def test_options(arguments: list[str], options: tuple[int, int, int, bool]) -> N
         ["--port", "http"],
         ["--token-lifetime", "0"],
         ["--token-uses", "0"],
+        ["--code-lifetime", "0"],
         ["--token-uses", "many"],
     ],
 )
@@ -738,6 +1059,7 @@ def test_fixture_shows_what_was_sent(
     assert message.transaction_id == transaction_id
     assert message.sent_at.tzinfo is not None
     assert message.code in message.text
+    assert (message.recipient, message.email) == (PHONE_NUMBER, "")
 
 
 def test_fixture_starts_with_an_empty_inbox(

@@ -1,5 +1,6 @@
 """No secret and no whole number where people and machines look when something went wrong."""
 
+import re
 import sys
 import traceback
 from typing import Any
@@ -8,15 +9,18 @@ import pytest
 from django.core.signals import got_request_exception
 from django.db import DataError, IntegrityError, OperationalError
 from django.http import HttpRequest
+from django.utils import timezone
 from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from django_valify_otp import services
+from django_valify_otp import limits, services, tries
 from django_valify_otp.exceptions import ValifyOtpError
-from django_valify_otp.models import OtpSend
-from django_valify_otp.services import send_otp
+from django_valify_otp.models import OtpSend, OtpVerification
+from django_valify_otp.phone_numbers import ascii_digits
+from django_valify_otp.services import send_otp, verify_otp
 from tests.scripted_server import Answer, ScriptedServer, answer, hang_up, token
+from tests.test_api import make_send
 
 NUMBER = "01012345678"
 TOKEN = "token-that-nobody-may-see"
@@ -91,6 +95,59 @@ def test_a_refused_token_is_a_secret_still(valify: ScriptedServer) -> None:
     assert OtpSend.objects.latest("pk").valify_message == "*** is gone"
 
 
+SPELLINGS = ("482913", "482 913", "4-8-2-9-1-3", "٤٨٢٩١٣", "code:482913.", "T482913T")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_code_that_valify_repeats_is_on_no_record(valify: ScriptedServer, spelling: str) -> None:
+    echo = {"message": f"{SECRETS} {spelling}", "error_code": spelling, "otp": spelling}
+    valify.answer_token(token(TOKEN))
+    valify.answer_verify(answer(422, echo))
+    with pytest.raises(ValifyOtpError) as caught:
+        verify_otp(make_send(), "482913")
+    assert_exception_clean(caught.value)
+    row = OtpVerification.objects.get()
+    columns = {field.attname: getattr(row, field.attname) for field in row._meta.fields}
+    assert_clean(f"{columns}")
+    kept = f"{row.valify_message} {row.error_code} {caught.value!r} {caught.value.args}"
+    assert "482913" not in re.sub(r"\D", "", ascii_digits(kept))
+
+
+def assert_no_code_in_our_frames(error: BaseException) -> None:
+    ours = [
+        frame.f_locals
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if "/django_valify_otp/" in frame.f_code.co_filename
+    ]
+    assert ours
+    assert "482913" not in repr(ours)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("stage", ["admit", "settle"])
+def test_tracebacks_of_a_try_hold_no_code(
+    valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def fail(*_args: Any, **_fields: Any) -> None:
+        raise IntegrityError(f"Failing row contains ({NUMBER})")
+
+    monkeypatch.setattr(
+        *{"admit": (tries, "admit"), "settle": (OtpVerification, "settle")}[stage], fail
+    )
+    with pytest.raises(IntegrityError) as caught:
+        verify_otp(make_send(), "482913")
+    assert_exception_clean(caught.value)
+    assert_no_code_in_our_frames(caught.value)
+
+
+@pytest.mark.django_db
+def test_a_refused_try_holds_no_code(valify: ScriptedServer) -> None:
+    with pytest.raises(ValifyOtpError) as caught:
+        verify_otp(make_send(verified_at=timezone.now()), "482913")
+    assert_no_code_in_our_frames(caught.value)
+
+
 def fail_to_settle(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(_row: OtpSend, **fields: Any) -> bool:
         params = (*fields.values(), NUMBER)
@@ -106,7 +163,7 @@ def fail_to_admit(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
         assert params
         raise error
 
-    monkeypatch.setattr(services, "admit", fail)
+    monkeypatch.setattr(limits, "admit", fail)
 
 
 FAILURES = [

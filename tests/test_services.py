@@ -19,7 +19,7 @@ from django.db import (
 from django.utils import timezone
 from pytest_django import Settings
 
-from django_valify_otp import exceptions, services
+from django_valify_otp import exceptions, settlement
 from django_valify_otp.exceptions import (
     InvalidPhoneNumber,
     OtpRejected,
@@ -27,11 +27,12 @@ from django_valify_otp.exceptions import (
     ValifyBusy,
     ValifyOtpError,
 )
-from django_valify_otp.models import OtpSend, OtpSendQuerySet
+from django_valify_otp.models import OtpSend, OtpSendQuerySet, OtpVerification
 from django_valify_otp.services import find_credential_problem, send_otp
 from django_valify_otp.signals import otp_send_settled
 from django_valify_otp.valify.client import ValifyClient
 from tests.scripted_server import ScriptedServer, answer, sent
+from tests.test_api import make_send
 
 NUMBER = "01012345678"
 pytestmark = pytest.mark.django_db
@@ -240,12 +241,6 @@ def test_a_late_answer_changes_nothing(
     assert "transaction_id=T1" in caplog.text
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database is tried again at once."""
-    monkeypatch.setattr(services, "WRITE_PAUSES_SECONDS", (0, 0, 0, 0))
-
-
 @pytest.mark.django_db(transaction=True)
 def test_an_answer_that_was_written_though_it_did_not_seem_so(
     valify: ScriptedServer, settled: list[OtpSend], monkeypatch: pytest.MonkeyPatch
@@ -278,6 +273,20 @@ def test_a_row_that_was_deleted_during_the_call(
     with pytest.raises(OtpSend.DoesNotExist):
         send_otp(NUMBER)
     assert "not settled: status=sent transaction_id=T1" in caplog.text
+
+
+@pytest.mark.parametrize("model", [OtpSend, OtpVerification])
+def test_who_settles_in_the_same_microsecond_has_not_won(
+    settled: list[OtpSend], monkeypatch: pytest.MonkeyPatch, model: type[Any]
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    row: Any = make_send(status="pending", settled_at=None)
+    if model is OtpVerification:
+        row = row.verifications.create(status="pending", caller="system", created_at=now)
+    rows = model.objects.get(), model.objects.get()
+    assert [settlement.settle_as_lost(row) for row in rows] == [True, False]
+    assert len(settled) == (model is OtpSend)
 
 
 class FlakyDatabase:
@@ -398,7 +407,7 @@ def test_exceptions_survive_pickling(error: type[ValifyOtpError]) -> None:
 
 def test_codes_are_unique_and_each_has_its_exception() -> None:
     assert len({error.code for error in ERRORS}) == len(ERRORS)
-    assert set(exceptions.BY_CODE) == set(OtpSend.Code.values)
+    assert set(exceptions.BY_CODE) == {*OtpSend.Code.values, *OtpVerification.Code.values}
 
 
 def test_an_error_without_a_row_has_no_error_code() -> None:

@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from django_valify_otp.sandbox.api import TOKEN_LIFETIME, TOKEN_USES, Valify
+from django_valify_otp.sandbox.api import CODE_LIFETIME, TOKEN_LIFETIME, TOKEN_USES, Valify
 from django_valify_otp.sandbox.run import (
     DEFAULT_PORT,
     PortUnavailable,
@@ -46,6 +46,13 @@ def build_parser() -> ArgumentParser:
         help="how many calls an access token serves (default: %(default)s)",
     )
     parser.add_argument(
+        "--code-lifetime",
+        type=count,
+        default=CODE_LIFETIME,
+        metavar="SECONDS",
+        help="how long a code can be verified (default: %(default)s)",
+    )
+    parser.add_argument(
         "--exit-on-eof",
         action="store_true",
         help="end when standard input closes, so with the process that holds its other end",
@@ -56,7 +63,11 @@ def build_parser() -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve as the command line says."""
     options = build_parser().parse_args(arguments)
-    valify = Valify(token_lifetime=options.token_lifetime, token_uses=options.token_uses)
+    valify = Valify(
+        token_lifetime=options.token_lifetime,
+        token_uses=options.token_uses,
+        code_lifetime=options.code_lifetime,
+    )
     try:
         server = open_server(valify, port=options.port)
     except PortUnavailable as error:

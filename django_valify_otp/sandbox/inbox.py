@@ -1,13 +1,13 @@
 """The messages that the sandbox has sent, instead of a phone that receives them."""
 
-import secrets
 import threading
-import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from django_valify_otp.sandbox.codes import Code
 
 # Enough for a load test, few enough for a sandbox that is never restarted.
 MESSAGES_KEPT = 10_000
@@ -20,14 +20,20 @@ TEXTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One SMS."""
+    """One SMS or e-mail: ``phone_number`` or ``email`` says to whom, the other is empty."""
 
-    phone_number: str
+    phone_number: str = ""
+    email: str = ""
     code: str
     lang: str
     text: str
     transaction_id: str
     sent_at: datetime
+
+    @property
+    def recipient(self) -> str:
+        """The number or the address."""
+        return self.phone_number or self.email
 
     def as_json(self) -> dict[str, str]:
         """The message as the inbox prints it."""
@@ -40,22 +46,22 @@ class Message:
 
 
 class Inbox:
-    """The messages of all numbers, for all threads."""
+    """The messages to all numbers and addresses, for all threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest_first: deque[Message] = deque(maxlen=MESSAGES_KEPT)
 
-    def deliver(self, *, phone_number: str, lang: str) -> Message:
-        """A message with a new code, as the number received it."""
-        code = f"{secrets.randbelow(1_000_000):06}"
+    def deliver(self, code: Code, *, lang: str, phone_number: str = "", email: str = "") -> Message:
+        """The message with this code, as the number or the address received it."""
         with self._lock:
             message = Message(
                 phone_number=phone_number,
-                code=code,
+                email=email,
+                code=code.digits,
                 lang=lang,
-                text=TEXTS[lang].format(code=code),
-                transaction_id=str(uuid.uuid4()),
+                text=TEXTS[lang].format(code=code.digits),
+                transaction_id=code.transaction_id,
                 sent_at=datetime.now(UTC),
             )
             self._newest_first.appendleft(message)

@@ -1,4 +1,4 @@
-"""What becomes of a send whose parameters are good: an SMS, or what its number forces."""
+"""What becomes of a call whose parameters are good."""
 
 import uuid
 from collections.abc import Callable
@@ -13,6 +13,8 @@ from django_valify_otp.sandbox.answers import (
     json_answer,
     status_answer,
 )
+from django_valify_otp.sandbox.channels import Channel
+from django_valify_otp.sandbox.codes import Verdict
 from django_valify_otp.sandbox.inbox import Inbox
 
 
@@ -20,7 +22,8 @@ from django_valify_otp.sandbox.inbox import Inbox
 class Send:
     """One wish to send an OTP, and where its message goes."""
 
-    phone_number: str
+    channel: Channel
+    recipient: str
     lang: str
     trials_remaining: int
     inbox: Inbox
@@ -29,8 +32,8 @@ class Send:
 Outcome = Callable[[Send], Reply]
 
 
-def send_sms(send: Send) -> Reply:
-    """Success, with an SMS in the inbox."""
+def send_message(send: Send) -> Reply:
+    """Success, with a message in the inbox."""
     return _result(send, success=True, transaction_id=_deliver(send))
 
 
@@ -86,9 +89,31 @@ FORCED_OUTCOMES: dict[str, Outcome] = {
 }
 
 
+# error_code, and message by language. As in business_refusal, the codes are the sandbox's own.
+VERIFY_REFUSALS = {
+    Verdict.WRONG: (1004, {"en": "The code is wrong.", "ar": "الرمز غير صحيح."}),
+    Verdict.EXPIRED: (1005, {"en": "The code has expired.", "ar": "انتهت صلاحية الرمز."}),
+    Verdict.SPENT: (1006, {"en": "The code was used before.", "ar": "سبق استخدام الرمز."}),
+    Verdict.UNKNOWN: (
+        1007,
+        {"en": "There is no such transaction.", "ar": "لا توجد معاملة بهذا الرقم."},
+    ),
+}
+
+
+def verify_answer(verdict: Verdict, *, lang: str) -> Answer:
+    """A 200 for the right code, a 422 that says what is wrong with any other."""
+    if verdict is Verdict.RIGHT:
+        return json_answer({"verified": True})
+    error_code, descriptions = VERIFY_REFUSALS[verdict]
+    return business_refusal(error_code, descriptions[lang])
+
+
 def _deliver(send: Send) -> str:
-    message = send.inbox.deliver(phone_number=send.phone_number, lang=send.lang)
-    return message.transaction_id
+    code = send.channel.codes.issue()
+    recipient = {send.channel.parameter: send.recipient}
+    send.inbox.deliver(code, lang=send.lang, **recipient)
+    return code.transaction_id
 
 
 def _result(send: Send, *, success: bool, **more: str) -> Answer:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django_valify_otp.exceptions import (
+    CodeRejected,
     OtpRejected,
     OutcomeUnknown,
     ValifyBusy,
@@ -29,19 +31,20 @@ MISCONFIGURED = {400, 401, 403, 404, 415}
 
 
 class Outcome(StrEnum):
-    """How an attempt ended, in the words of ``OtpSend.Status``."""
+    """How it ended, in the words of ``OtpSend.Status`` and ``OtpVerification.Status``."""
 
     SENT = "sent"
+    VERIFIED = "verified"
     REJECTED = "rejected"
     FAILED = "failed"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SendAnswer:
-    """What is known after an attempt to send. Its texts are not yet cut to any length.
+class Answer:
+    """What is known after Valify was asked. Its texts are not yet cut to any length.
 
-    ``retry_after`` is in seconds; ``calls`` counts the requests to send that may have arrived.
+    ``retry_after`` is in seconds; ``calls`` counts the requests that may have arrived.
     """
 
     outcome: Outcome
@@ -57,23 +60,41 @@ class SendAnswer:
     calls: int = 0
 
 
-def read_send(reply: Reply | NoReply) -> SendAnswer:
+# What an answer means: the outcome, the error that says so, and what was seen.
+_Verdict = tuple[Outcome, type[ValifyOtpError] | None, str]
+
+
+def read_send(reply: Reply | NoReply) -> Answer:
     """What the answer to a send means."""
+    return _read(reply, judge_success=_judge_send, refusal=OtpRejected)
+
+
+def read_verify(reply: Reply | NoReply) -> Answer:
+    """What the answer to a verification means."""
+    return _read(reply, judge_success=_judge_verify, refusal=CodeRejected)
+
+
+def _read(
+    reply: Reply | NoReply,
+    *,
+    judge_success: Callable[[dict[str, Any]], _Verdict],
+    refusal: type[ValifyOtpError],
+) -> Answer:
     if isinstance(reply, NoReply):
         if reply.connected:
-            return SendAnswer(
-                outcome=Outcome.UNKNOWN, error=OutcomeUnknown, reason=reply.reason, calls=1
-            )
-        return SendAnswer(outcome=Outcome.FAILED, error=ValifyUnreachable, reason=reply.reason)
+            return unknown(reply.reason)
+        return Answer(outcome=Outcome.FAILED, error=ValifyUnreachable, reason=reply.reason)
     body = _json_object(reply)
-    transaction_id = read_transaction_id(body.get("transaction_id"))
-    outcome, error, reason = _judge(reply.status, body, transaction_id)
-    return SendAnswer(
+    if reply.status == HTTPStatus.OK:
+        outcome, error, reason = judge_success(body)
+    else:
+        outcome, error, reason = _judge_failure(reply.status, refusal)
+    return Answer(
         outcome=outcome,
         error=error,
         reason=reason,
         http_status=reply.status,
-        transaction_id=transaction_id,
+        transaction_id=read_transaction_id(body.get("transaction_id")),
         trials_remaining=read_trials(body.get("trials_remaining")),
         error_code=as_text(body.get("error_code")),
         message=as_text(body.get("message")),
@@ -82,13 +103,29 @@ def read_send(reply: Reply | NoReply) -> SendAnswer:
     )
 
 
-def _judge(
-    status: int, body: dict[str, Any], transaction_id: str
-) -> tuple[Outcome, type[ValifyOtpError] | None, str]:
-    if status == HTTPStatus.OK:
-        return _judge_success(body, transaction_id)
+def _judge_send(body: dict[str, Any]) -> _Verdict:
+    result = body.get("result")
+    success = result.get("success") if isinstance(result, dict) else None
+    if success is False:
+        return Outcome.REJECTED, OtpRejected, "success is false"
+    if success is not True:
+        return Outcome.UNKNOWN, OutcomeUnknown, "no JSON that says success"
+    if not read_transaction_id(body.get("transaction_id")):
+        return Outcome.UNKNOWN, OutcomeUnknown, "no transaction ID"
+    return Outcome.SENT, None, ""
+
+
+def _judge_verify(body: dict[str, Any]) -> _Verdict:
+    if "verified" not in body:
+        return Outcome.UNKNOWN, OutcomeUnknown, "no JSON that says verified"
+    if body["verified"] is not True:
+        return Outcome.REJECTED, CodeRejected, "verified is not true"
+    return Outcome.VERIFIED, None, ""
+
+
+def _judge_failure(status: int, refusal: type[ValifyOtpError]) -> _Verdict:
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return Outcome.REJECTED, OtpRejected, ""
+        return Outcome.REJECTED, refusal, ""
     if status in MISCONFIGURED or 300 <= status < 400:
         return Outcome.REJECTED, ValifyMisconfigured, f"HTTP {status}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -96,22 +133,14 @@ def _judge(
     return Outcome.UNKNOWN, OutcomeUnknown, f"HTTP {status}"
 
 
-def _judge_success(
-    body: dict[str, Any], transaction_id: str
-) -> tuple[Outcome, type[ValifyOtpError] | None, str]:
-    result = body.get("result")
-    success = result.get("success") if isinstance(result, dict) else None
-    if success is True and transaction_id:
-        return Outcome.SENT, None, ""
-    if success is False:
-        return Outcome.REJECTED, OtpRejected, "success is false"
-    reason = "no transaction ID" if success is True else "no JSON that says success"
-    return Outcome.UNKNOWN, OutcomeUnknown, reason
+def unknown(reason: str) -> Answer:
+    """What is known where a call may have arrived and no answer came."""
+    return Answer(outcome=Outcome.UNKNOWN, error=OutcomeUnknown, reason=reason, calls=1)
 
 
-def without_token(token: NoToken) -> SendAnswer:
-    """What it means for a send that there is no access token."""
-    return SendAnswer(
+def without_token(token: NoToken) -> Answer:
+    """What it means that there is no access token."""
+    return Answer(
         outcome=Outcome.FAILED, error=token.error, reason=token.reason, message=token.message
     )
 

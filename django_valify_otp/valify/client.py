@@ -3,17 +3,20 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 
 from django_valify_otp.exceptions import OutcomeUnknown
+from django_valify_otp.otps import Otp
 from django_valify_otp.valify.answers import (
+    Answer,
     Outcome,
-    SendAnswer,
     read_send,
     read_token,
+    read_verify,
     without_token,
 )
 from django_valify_otp.valify.redaction import redact, redact_secrets
@@ -29,6 +32,7 @@ from django_valify_otp.valify.transport import (
 
 TOKEN_PATH = "/api/o/token/"  # noqa: S105
 SEND_PATH = "/api/v1/otp/send/"
+VERIFY_PATH = "/api/v1/otp/verify/"
 # A shorter token could stand in a transaction ID by chance.
 SHORTEST_TELLING_TOKEN = 16
 
@@ -60,6 +64,15 @@ class Account:
         )
 
 
+@dataclass(frozen=True)
+class _Call:
+    """A request to Valify, but for what says who asks."""
+
+    path: str
+    fields: Mapping[str, str] = field(repr=False)
+    read: Callable[[Reply | NoReply], Answer]
+
+
 class ValifyClient:
     """Valify, for all threads of one process."""
 
@@ -87,29 +100,52 @@ class ValifyClient:
             return None
         return replace(token, message=redact_secrets(token.message, self.account.secrets))
 
-    def send_otp(self, *, phone_number: str, lang: str, deadline: Deadline) -> SendAnswer:
+    def send_otp(self, *, phone_number: str, lang: str, deadline: Deadline) -> Answer:
         """How one attempt to send an OTP to ``01xxxxxxxxx`` ended, within the deadline.
 
-        A send is repeated only if Valify has not seen it, or has refused its token.
+        A call is repeated only if Valify has not seen it, or has refused its token.
         """
+        call = _Call(SEND_PATH, {"phone_number": phone_number, "lang": lang}, read_send)
         used: list[AccessToken] = []
-        answer = _without_echo(self._attempt(phone_number, lang, deadline, used), used)
+        answer = _without_echo(self._attempt(call, deadline, used), used)
+        return self._presentable(answer, used, phone_number=phone_number)
+
+    def verify_otp(
+        self, *, otp: Otp, transaction_id: str, phone_number: str, lang: str, deadline: Deadline
+    ) -> Answer:
+        """How one try of the OTP that a send's transaction brought ended, within the deadline.
+
+        ``phone_number`` is not sent: it is what the answer may not repeat.
+        """
+        fields = {"otp": otp.digits, "transaction_id": transaction_id, "lang": lang}
+        used: list[AccessToken] = []
+        answer = self._attempt(_Call(VERIFY_PATH, fields, read_verify), deadline, used)
+        return self._presentable(answer, used, phone_number=phone_number, otp=otp)
+
+    def _presentable(
+        self,
+        answer: Answer,
+        used: list[AccessToken],
+        *,
+        phone_number: str,
+        otp: Otp | None = None,
+    ) -> Answer:
+        """The answer, without what nobody may see, and with its token's fingerprint."""
         secrets = (*self.account.secrets, *(token.value for token in used))
+        hide = partial(redact, secrets=secrets, phone_number=phone_number, otp=otp)
         return replace(
             answer,
-            message=redact(answer.message, secrets=secrets, phone_number=phone_number),
-            error_code=redact(answer.error_code, secrets=secrets, phone_number=phone_number),
+            message=hide(answer.message),
+            error_code=hide(answer.error_code),
             token_fingerprint=used[-1].fingerprint if used else "",
         )
 
-    def _attempt(
-        self, phone_number: str, lang: str, deadline: Deadline, used: list[AccessToken]
-    ) -> SendAnswer:
+    def _attempt(self, call: _Call, deadline: Deadline, used: list[AccessToken]) -> Answer:
         token = self._tokens.lease(deadline)
         if isinstance(token, NoToken):
             return without_token(token)
         used.append(token)
-        answer = self._send(token, phone_number, lang, deadline)
+        answer = self._ask(call, token, deadline)
         if answer.http_status != HTTPStatus.FORBIDDEN:
             return answer
         fresh = self._tokens.fresh(deadline)
@@ -119,24 +155,18 @@ class ValifyClient:
             self._tokens.keep_at_most(token, 0)
             return answer
         used.append(fresh)
-        again = self._send(fresh, phone_number, lang, deadline)
+        again = self._ask(call, fresh, deadline)
         return replace(again, calls=again.calls + 1)
 
-    def _send(
-        self, token: AccessToken, phone_number: str, lang: str, deadline: Deadline
-    ) -> SendAnswer:
+    def _ask(self, call: _Call, token: AccessToken, deadline: Deadline) -> Answer:
         reply = self._transport.post(
-            SEND_PATH,
+            call.path,
             deadline=deadline,
             auth=BearerAuth(token.value),
-            json={
-                "phone_number": phone_number,
-                "bundle_key": self.account.bundle_key,
-                "lang": lang,
-            },
+            json={**call.fields, "bundle_key": self.account.bundle_key},
             repeat_if=_was_not_seen,
         )
-        answer = read_send(reply)
+        answer = call.read(reply)
         if answer.http_status == HTTPStatus.FORBIDDEN:
             self._tokens.keep_at_most(token, 0)
         elif answer.trials_remaining is not None:
@@ -171,7 +201,7 @@ def _may_pass(outcome: Reply | NoReply) -> bool:
     return outcome.status >= 500 or outcome.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
-def _without_echo(answer: SendAnswer, used: list[AccessToken]) -> SendAnswer:
+def _without_echo(answer: Answer, used: list[AccessToken]) -> Answer:
     """The answer, unless it gives an access token of ours as the transaction ID."""
     telling = [token.value for token in used if len(token.value) >= SHORTEST_TELLING_TOKEN]
     if not any(value in answer.transaction_id for value in telling):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
+from django_valify_otp.otps import Otp
 from django_valify_otp.phone_numbers import ascii_digits, mask
 
 REDACTED = "***"
@@ -15,12 +16,12 @@ _DIGIT_RUN = re.compile(r"\+?\d(?:[\W_]{0,3}\d)*")
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 
 
-def redact(text: str, *, secrets: Iterable[str], phone_number: str) -> str:
-    """The text, clean, with each secret hidden and the number masked, however they are spelt."""
+def redact(text: str, *, secrets: Iterable[str], phone_number: str, otp: Otp | None = None) -> str:
+    """The text, clean, with secrets and OTP hidden and the number masked, however spelt."""
     if not text:
         return ""
     text = redact_secrets(text, secrets)
-    return _DIGIT_RUN.sub(lambda run: _masked(run[0], phone_number), text)
+    return _DIGIT_RUN.sub(lambda run: _masked(run[0], phone_number, otp), text)
 
 
 def redact_secrets(text: str, secrets: Iterable[str]) -> str:
@@ -43,6 +44,8 @@ def _spellings(secret: str) -> set[str]:
     }
 
 
-def _masked(run: str, phone_number: str) -> str:
+def _masked(run: str, phone_number: str, otp: Otp | None) -> str:
     digits = "".join(c for c in ascii_digits(run) if c.isascii() and c.isdigit())
+    if otp and otp.digits in digits.replace(phone_number[1:], " "):
+        return REDACTED
     return mask(phone_number) if phone_number[1:] in digits else run

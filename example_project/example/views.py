@@ -11,8 +11,16 @@ CONTENT_SECURITY_POLICY = (
 
 @ensure_csrf_cookie
 def index(request: HttpRequest) -> HttpResponse:
-    """The page on which a person asks for a code."""
-    inbox = f"{settings.VALIFY_OTP['BASE_URL']}/inbox/" if settings.DEBUG else ""
+    """The page on which a person confirms a phone number."""
+    sandbox = sandbox_origin()
+    inbox = sandbox and f"{sandbox}/inbox/"
     response = render(request, "example/index.html", {"inbox": inbox})
-    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    frames = sandbox and f"; frame-src {sandbox}"
+    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY + frames
     return response
+
+
+def sandbox_origin() -> str:
+    """Where the sandbox answers; empty where Valify itself is called."""
+    uses_sandbox = settings.DEBUG and settings.VALIFY_OTP["BUNDLE_KEY"] == "sandbox"
+    return str(settings.VALIFY_OTP["BASE_URL"]).rstrip("/") if uses_sandbox else ""

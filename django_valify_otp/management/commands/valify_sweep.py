@@ -8,8 +8,8 @@ from django_valify_otp.services import sweep
 class Command(BaseCommand):
     """Settles what dead processes left; safe at any time, by many at once."""
 
-    help = "Settle the attempts that a dead process left pending: they become unknown."
+    help = "Settle the sends and tries that a dead process left pending: they become unknown."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Sweep, and print how many attempts were settled."""
+        """Sweep, and print how many rows were settled."""
         self.stdout.write(f"settled: {sweep()}")

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from django_valify_otp.phone_numbers import DASHES, INVISIBLE, LONGEST_SPELLING, ascii_digits
 
+OTP_LENGTH = 6
+
 
 @dataclass(frozen=True)
 class Otp:
@@ -19,7 +21,7 @@ def read_otp(text: object) -> Otp:
     Raises ``ValueError`` for anything but six digits, of any script.
     """
     digits = _bare(text)
-    if not re.fullmatch(r"[0-9]{6}", digits):
+    if not re.fullmatch(rf"[0-9]{{{OTP_LENGTH}}}", digits):
         raise ValueError("otp must be six digits.")
     return Otp(digits)
 

@@ -3,6 +3,7 @@
 import re
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from django_valify_otp.exceptions import ValifyOtpError
 from django_valify_otp.models import OtpSend, OtpVerification
 from django_valify_otp.phone_numbers import ascii_digits
 from django_valify_otp.services import send_otp, verify_otp
-from tests.scripted_server import Answer, ScriptedServer, answer, hang_up, token
+from tests.scripted_server import Answer, ScriptedServer, answer, hang_up, sent, token
 from tests.test_api import make_send
 
 NUMBER = "01012345678"
@@ -112,6 +113,28 @@ def test_a_code_that_valify_repeats_is_on_no_record(valify: ScriptedServer, spel
     assert_clean(f"{columns}")
     kept = f"{row.valify_message} {row.error_code} {caught.value!r} {caught.value.args}"
     assert "482913" not in re.sub(r"\D", "", ascii_digits(kept))
+
+
+SAYS_THE_CODE = {
+    "sent": (sent(message="Your code is 482-913", error_code="٤٨٢٩١٣"), "Your code is ***", "***"),
+    "unknown": (
+        answer(500, {"message": "482913: 01012345678"}),
+        "***",
+        "",
+    ),
+    "rejected": (answer(422, {"message": "Case 482913"}), "Case 482913", ""),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", SAYS_THE_CODE)
+def test_a_code_that_valify_tells_us_is_on_no_record(valify: ScriptedServer, name: str) -> None:
+    given, message, error_code = SAYS_THE_CODE[name]
+    valify.answer_send(given)
+    with suppress(ValifyOtpError):
+        send_otp(NUMBER)
+    row = OtpSend.objects.get()
+    assert (row.status, row.valify_message, row.error_code) == (name, message, error_code)
 
 
 def assert_no_code_in_our_frames(error: BaseException) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from http import HTTPStatus
 
 from django_valify_otp.exceptions import OutcomeUnknown
-from django_valify_otp.otps import Otp
+from django_valify_otp.otps import OTP_LENGTH, Otp
 from django_valify_otp.valify.answers import (
     Answer,
     Outcome,
@@ -108,7 +108,14 @@ class ValifyClient:
         call = _Call(SEND_PATH, {"phone_number": phone_number, "lang": lang}, read_send)
         used: list[AccessToken] = []
         answer = _without_echo(self._attempt(call, deadline, used), used)
-        return self._presentable(answer, used, phone_number=phone_number)
+        may_have_sent = answer.outcome in {Outcome.SENT, Outcome.UNKNOWN}
+        return self._presentable(
+            answer,
+            used,
+            phone_number=phone_number,
+            # What the code is, only Valify knows; it may say so to us too.
+            hides_code=lambda digits: may_have_sent and len(digits) == OTP_LENGTH,
+        )
 
     def verify_otp(
         self, *, otp: Otp, transaction_id: str, phone_number: str, lang: str, deadline: Deadline
@@ -120,7 +127,12 @@ class ValifyClient:
         fields = {"otp": otp.digits, "transaction_id": transaction_id, "lang": lang}
         used: list[AccessToken] = []
         answer = self._attempt(_Call(VERIFY_PATH, fields, read_verify), deadline, used)
-        return self._presentable(answer, used, phone_number=phone_number, otp=otp)
+        return self._presentable(
+            answer,
+            used,
+            phone_number=phone_number,
+            hides_code=lambda digits: otp.digits in digits,
+        )
 
     def _presentable(
         self,
@@ -128,11 +140,11 @@ class ValifyClient:
         used: list[AccessToken],
         *,
         phone_number: str,
-        otp: Otp | None = None,
+        hides_code: Callable[[str], bool],
     ) -> Answer:
         """The answer, without what nobody may see, and with its token's fingerprint."""
         secrets = (*self.account.secrets, *(token.value for token in used))
-        hide = partial(redact, secrets=secrets, phone_number=phone_number, otp=otp)
+        hide = partial(redact, secrets=secrets, phone_number=phone_number, hides_code=hides_code)
         return replace(
             answer,
             message=hide(answer.message),

@@ -3,10 +3,9 @@
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, quote_plus
 
-from django_valify_otp.otps import Otp
 from django_valify_otp.phone_numbers import ascii_digits, mask
 
 REDACTED = "***"
@@ -16,12 +15,17 @@ _DIGIT_RUN = re.compile(r"\+?\d(?:[\W_]{0,3}\d)*")
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 
 
-def redact(text: str, *, secrets: Iterable[str], phone_number: str, otp: Otp | None = None) -> str:
-    """The text, clean, with secrets and OTP hidden and the number masked, however spelt."""
+def redact(
+    text: str, *, secrets: Iterable[str], phone_number: str, hides_code: Callable[[str], bool]
+) -> str:
+    """The text, clean, with secrets and codes hidden and the number masked, however spelt.
+
+    ``hides_code`` says whether these digits must not be kept.
+    """
     if not text:
         return ""
     text = redact_secrets(text, secrets)
-    return _DIGIT_RUN.sub(lambda run: _masked(run[0], phone_number, otp), text)
+    return _DIGIT_RUN.sub(lambda run: _masked(run[0], phone_number, hides_code), text)
 
 
 def redact_secrets(text: str, secrets: Iterable[str]) -> str:
@@ -44,8 +48,9 @@ def _spellings(secret: str) -> set[str]:
     }
 
 
-def _masked(run: str, phone_number: str, otp: Otp | None) -> str:
+def _masked(run: str, phone_number: str, hides_code: Callable[[str], bool]) -> str:
     digits = "".join(c for c in ascii_digits(run) if c.isascii() and c.isdigit())
-    if otp and otp.digits in digits.replace(phone_number[1:], " "):
+    others = re.sub(rf"(?:0|20|0020)?{phone_number[1:]}", " ", digits).split()
+    if any(hides_code(other) for other in others):
         return REDACTED
     return mask(phone_number) if phone_number[1:] in digits else run

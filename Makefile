@@ -3,6 +3,7 @@ VENV ?= .venv
 # Space-separated, such as postgres://postgres@127.0.0.1/postgres mysql://root@127.0.0.1/test
 TEST_DATABASE_URLS ?=
 export ONCE TEST_DATABASE_URLS
+COMMA := ,
 
 .PHONY: help
 help:
@@ -23,25 +24,34 @@ demo: $(VENV)/installed-example
 	$(VENV)/bin/python example_project/demo.py
 
 # A database's scheme names the extra with its driver.
-EXTRAS := $(if $(findstring postgres,$(TEST_DATABASE_URLS)),postgresql)
-EXTRAS += $(if $(findstring mysql,$(TEST_DATABASE_URLS)),mariadb)
+EXTRAS := test$(if $(findstring postgres,$(TEST_DATABASE_URLS)),$(COMMA)postgresql)
+EXTRAS := $(EXTRAS)$(if $(findstring mysql,$(TEST_DATABASE_URLS)),$(COMMA)mariadb)
 
 # Empty where it is missing or cannot be driven: then its tests are left out.
 CHROMIUM ?= $(shell command -v chromedriver >/dev/null && command -v chromium)
 
+DATABASES := $(addprefix database-,$(shell seq $(words $(TEST_DATABASE_URLS))))
+
+# Its parts can run at once: make -j3 --output-sync test
 .PHONY: test
-test: $(VENV)/installed-test $(EXTRAS:%=$(VENV)/installed-%)
+test: sqlite $(DATABASES)
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage report --fail-under=100 $(if $(CHROMIUM),,--omit="tests/browser/*")
+
+.PHONY: read
+read: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy django_valify_otp tests example_project benchmarks
-	$(VENV)/bin/coverage erase
+
+.PHONY: sqlite
+sqlite: read
 	$(if $(CHROMIUM),,@echo "make: no chromium with chromedriver, so the browser tests are left out")
+	$(VENV)/bin/coverage erase
 	env -u DATABASE_URL $(VENV)/bin/coverage run -m pytest $(if $(CHROMIUM),,-m "not browser")
-	set -ef; for url in $$TEST_DATABASE_URLS; do \
-		DATABASE_URL=$$url $(VENV)/bin/python -m pytest -m "not packaging"; \
-	done
-	$(VENV)/bin/coverage combine --quiet
-	$(VENV)/bin/coverage report --fail-under=100 $(if $(CHROMIUM),,--omit=tests/test_browser.py)
+
+database-%: read
+	DATABASE_URL='$(word $*,$(TEST_DATABASE_URLS))' $(VENV)/bin/python -m pytest -m "not packaging"
 
 .PHONY: clean
 clean:

@@ -1,8 +1,8 @@
 """The audit desk: find and read attempts, and forbid sends. Nothing here spends money."""
 
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.options import ShowFacets
@@ -11,34 +11,30 @@ from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
-from django.utils import timezone
+from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_valify_otp.advice import advice_on
 from django_valify_otp.exceptions import InvalidPhoneNumber
 from django_valify_otp.models import CallRecord, OtpSend, OtpVerification, SendBlock
 from django_valify_otp.phone_numbers import normalise
 from django_valify_otp.services import VIEW_PHONE_NUMBERS
+from django_valify_otp.summary import sections
+from django_valify_otp.totals import DEFAULT_PERIOD, PERIODS, summarise
 
 COUNTED_ROWS = 10_000
 
 
-PERIODS = (
-    (_("last 24 hours"), timedelta(days=1)),
-    (_("last 7 days"), timedelta(days=7)),
-    (_("last 30 days"), timedelta(days=30)),
-)
-
-
-def verified_share(label: Any, period: timedelta) -> dict[str, Any]:
-    """One line of the summary; the share is in percent."""
-    sent, verified = OtpSend.objects.count_verified(since=timezone.now() - period)
-    share = round(100 * verified / sent) if sent else None
-    return {"label": label, "sent": sent, "verified": verified, "share": share}
+SIBLINGS = {
+    "number": _("same number"),
+    "caller": _("same caller"),
+    "token": _("same access token"),
+}
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -73,6 +69,40 @@ class TrialsRemainingFilter(admin.SimpleListFilter):
         return queryset
 
 
+class SiblingFilter(admin.SimpleListFilter):
+    """The attempts that have something in common with one; chosen on that one's page.
+
+    The address holds the other's id, not the number: who follows it may see that masked.
+    """
+
+    title = _("in common")
+    parameter_name = "sibling"
+
+    def lookups(self, *_args: Any) -> list[tuple[str, Any]]:
+        """The choice that was made."""
+        common, _colon, pk = (self.value() or "").partition(":")
+        return [(f"{common}:{pk}", SIBLINGS[common])] if common in SIBLINGS else []
+
+    def queryset(self, _request: HttpRequest, queryset: Any) -> QuerySet[OtpSend]:
+        """The siblings, itself included."""
+        common, _colon, pk = (self.value() or "").partition(":")
+        sibling = OtpSend.objects.filter(pk=pk).first() if pk.isdecimal() else None
+        siblings: QuerySet[OtpSend] = queryset.none()
+        if sibling:
+            siblings = queryset.having_in_common(common, sibling)
+        return siblings
+
+
+LOOKUPS = {
+    "status__exact",
+    "code__exact",
+    "created_at__gte",
+    "created_at__lt",
+    TrialsRemainingFilter.parameter_name,
+    SiblingFilter.parameter_name,
+}
+
+
 class ReadOnly:
     """What happened is neither edited nor thinned out by hand."""
 
@@ -101,8 +131,7 @@ class RecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:  # noqa: ARG002
         """Only the filters: by others a masked number could be guessed digit by digit."""
-        field = lookup.partition("__")[0]
-        return field in {"status", "code", "created_at", TrialsRemainingFilter.parameter_name}
+        return lookup in LOOKUPS
 
     @admin.display(description=_("duration (seconds)"))
     def duration_in_seconds(self, row: CallRecord) -> str | None:
@@ -142,18 +171,21 @@ class OtpSendAdmin(RecordAdmin):
         "user",
         "purpose",
     )
-    list_filter = ("status", "code", "created_at", TrialsRemainingFilter)
+    list_filter = ("status", "code", "created_at", TrialsRemainingFilter, SiblingFilter)
     list_select_related = ("user",)
     inlines = (OtpVerificationInline,)
     # Without lookups of its own the admin shows no search box; get_search_results() does the work.
     search_fields = ("phone_number__exact", "transaction_id__exact")
-    search_help_text = _("A whole phone number in any spelling, or a whole transaction ID.")
+    search_help_text = _("A whole phone number in any spelling, a whole transaction ID, or an ID.")
+    readonly_fields = ("advice", "siblings")
+    # In the order in which it happened.
     fieldsets = (
-        (None, {"fields": ("uuid", "status", "code", "blocked_by", "reason")}),
+        (None, {"fields": ("uuid", "status", "advice", "siblings")}),
         (
-            _("Request"),
+            _("Asked for"),
             {
                 "fields": (
+                    "created_at",
                     "number",
                     "lang",
                     "purpose",
@@ -161,35 +193,28 @@ class OtpSendAdmin(RecordAdmin):
                     "caller",
                     "ip_address",
                     "limited_network",
+                    "blocked_by",
                 )
             },
         ),
+        (_("Called"), {"fields": ("called_at", "token_fingerprint", "calls")}),
         (
-            _("Valify"),
+            _("Answered"),
             {
                 "fields": (
-                    "http_status",
-                    "transaction_id",
-                    "error_code",
-                    "valify_message",
-                    "trials_remaining",
-                    "token_fingerprint",
-                    "calls",
-                )
-            },
-        ),
-        (
-            _("Times"),
-            {
-                "fields": (
-                    "created_at",
-                    "called_at",
                     "settled_at",
                     "duration_in_seconds",
-                    "verified_at",
+                    "code",
+                    "http_status",
+                    "transaction_id",
+                    "trials_remaining",
+                    "error_code",
+                    "valify_message",
+                    "reason",
                 )
             },
         ),
+        (_("Verified"), {"fields": ("verified_at",)}),
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -198,14 +223,18 @@ class OtpSendAdmin(RecordAdmin):
         return [path("summary/", summary, name="otp-send-summary"), *super().get_urls()]
 
     def summary_view(self, request: HttpRequest) -> HttpResponse:
-        """How many of the codes were verified."""
+        """How sending went in a period."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        wanted = request.GET.get("period")
+        chosen = wanted if wanted in PERIODS else DEFAULT_PERIOD
         context = {
             **self.admin_site.each_context(request),
             "title": _("Summary"),
             "opts": self.opts,
-            "periods": [verified_share(label, period) for label, period in PERIODS],
+            "periods": PERIODS,
+            "chosen": chosen,
+            "sections": sections(summarise(PERIODS[chosen])),
         }
         template = "admin/django_valify_otp/otpsend/summary.html"
         return TemplateResponse(request, template, context)
@@ -216,13 +245,15 @@ class OtpSendAdmin(RecordAdmin):
         queryset: QuerySet[OtpSend],
         search_term: str,
     ) -> tuple[QuerySet[OtpSend], bool]:
-        """The rows of exactly this number or transaction ID, each by its index."""
+        """The rows of exactly this number, transaction ID or ID, each by its index."""
         term = search_term.strip()
         if not term:
             return queryset, False
         wanted = Q(transaction_id=term)
         with suppress(InvalidPhoneNumber):
             wanted |= Q(phone_number=normalise(term))
+        with suppress(ValueError):
+            wanted |= Q(uuid=UUID(term))
         return queryset.filter(wanted), False
 
     def render_change_form(
@@ -263,6 +294,23 @@ class OtpSendAdmin(RecordAdmin):
     def number(self, otp_send: OtpSend) -> SafeString:
         """The masked number, left to right also in a right-to-left page."""
         return format_html('<span dir="ltr">{}</span>', otp_send.masked_phone_number)
+
+    @admin.display(description=_("meaning"))
+    def advice(self, otp_send: OtpSend) -> str:
+        """What became of it, and what there is to do about it."""
+        return advice_on(otp_send)
+
+    @admin.display(description=_("attempts with the"))
+    def siblings(self, otp_send: OtpSend) -> SafeString:
+        """Links to what it has something in common with."""
+        url = reverse("admin:django_valify_otp_otpsend_changelist")
+        shared = SIBLINGS if otp_send.token_fingerprint else {**SIBLINGS, "token": None}
+        links = [
+            (f"{url}?{urlencode({SiblingFilter.parameter_name: f'{common}:{otp_send.pk}'})}", label)
+            for common, label in shared.items()
+            if label
+        ]
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     @admin.display(description=_("trials remaining (of the token)"))
     def trials(self, otp_send: OtpSend) -> int | None:

@@ -136,11 +136,19 @@ class CallRecord(models.Model):
 class OtpSendQuerySet(CallRecordQuerySet["OtpSend"]):
     """Attempts."""
 
-    def count_verified(self, *, since: datetime) -> tuple[int, int]:
-        """How many were sent from then on, and how many of those were verified."""
-        sent = self.filter(status=OtpSend.Status.SENT, created_at__gte=since)
-        counts = sent.aggregate(sent=models.Count("pk"), verified=models.Count("verified_at"))
-        return counts["sent"], counts["verified"]
+    def having_in_common(self, what: str, sibling: "OtpSend") -> Self:
+        """The attempts with a sibling's ``number``, ``caller`` or access ``token``."""
+        match what:
+            case "number":
+                return self.filter(phone_number=sibling.phone_number)
+            case "caller":
+                return self.filter(caller=sibling.caller)
+        # Tokens live for minutes, so an index of created_at serves for them too.
+        hour = timedelta(hours=1)
+        return self.filter(
+            token_fingerprint=sibling.token_fingerprint,
+            created_at__range=(sibling.created_at - hour, sibling.created_at + hour),
+        )
 
     def of(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """The attempts that this user made while logged in."""
@@ -221,6 +229,9 @@ class OtpSend(CallRecord):
         indexes = [
             models.Index(fields=["created_at"], name="valify_send_created"),
             models.Index(fields=["status", "created_at"], name="valify_send_status"),
+            models.Index(fields=["code", "created_at"], name="valify_send_code"),
+            models.Index(fields=["purpose", "created_at"], name="valify_send_purpose"),
+            models.Index(fields=["trials_remaining", "created_at"], name="valify_send_trials"),
             models.Index(fields=["phone_number", "created_at"], name="valify_send_number"),
             models.Index(fields=["caller", "created_at"], name="valify_send_caller"),
             models.Index(fields=["limited_network", "created_at"], name="valify_send_network"),
@@ -266,7 +277,7 @@ class OtpVerificationQuerySet(CallRecordQuerySet["OtpVerification"]):
 
     def spent(self) -> Self:
         """The tries that count: a call of theirs has reached Valify, or may have."""
-        return self.exclude(status=OtpVerification.Status.FAILED)
+        return self.exclude(status=OtpVerification.Status.FAILED, calls=0)
 
 
 class OtpVerification(CallRecord):
@@ -473,6 +484,22 @@ class SendBlock(models.Model):
         if self.value:
             raise ValueError
         return ""
+
+
+class DailyTotal(models.Model):
+    """How a day went, in figures about nobody, which stay when its rows are purged."""
+
+    id = models.BigAutoField(primary_key=True)
+    day = models.DateField(_("day"), unique=True)
+    figures = models.JSONField(_("figures"))
+
+    class Meta:
+        verbose_name = _("daily total")
+        verbose_name_plural = _("daily totals")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.day)
 
 
 class Stripe(models.Model):

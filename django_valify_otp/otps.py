@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 from django_valify_otp.phone_numbers import DASHES, INVISIBLE, LONGEST_SPELLING, ascii_digits
 
-OTP_LENGTH = 6
-
 
 @dataclass(frozen=True)
 class Otp:
@@ -15,18 +13,14 @@ class Otp:
     digits: str = field(repr=False)
 
 
-def read_otp(text: object) -> Otp:
+def read_otp(text: object) -> Otp | None:
     """The OTP in ASCII digits, without the spaces and dashes that people put into it.
 
-    Raises ``ValueError`` for anything but six digits, of any script.
+    ``None`` for anything but six digits, of any script: an error raised here would show the text.
     """
-    digits = _bare(text)
-    if not re.fullmatch(rf"[0-9]{{{OTP_LENGTH}}}", digits):
-        raise ValueError("otp must be six digits.")
-    return Otp(digits)
-
-
-def _bare(text: object) -> str:
     if not isinstance(text, str) or len(text) > LONGEST_SPELLING:
-        return ""
-    return "".join(c for c in ascii_digits(text) if not c.isspace() and c not in DASHES + INVISIBLE)
+        return None
+    digits = "".join(
+        c for c in ascii_digits(text) if not c.isspace() and c not in DASHES + INVISIBLE
+    )
+    return Otp(digits) if re.fullmatch(r"[0-9]{6}", digits) else None

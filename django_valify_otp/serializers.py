@@ -95,9 +95,7 @@ class OtpField(serializers.Field[str, str, str, Any]):
 
     def to_internal_value(self, data: Any) -> str:
         """The text, if it is an OTP."""
-        try:
-            read_otp(data)
-        except ValueError:
+        if read_otp(data) is None:
             self.fail("invalid")
         return str(data)
 

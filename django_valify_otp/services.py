@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -121,14 +122,18 @@ def verify_otp(
     typed = read_otp(otp)
     # Tracebacks, and so error pages and trackers, show the variables of their frames.
     del otp
+    if typed is None:
+        raise ValueError("otp must be six digits.")
     settings = get_settings()
     using = router.db_for_write(OtpSend)
     _refuse_transaction(using, "verify_otp()")
     deadline = Deadline(settings.deadline)
     wish = tries.Try(otp_send=otp_send, user=user, ip_address=_checked_ip_address(ip_address))
     client = _client(settings)
-    _settle_overdue_tries(otp_send, settings, using)
-    verification = _admit(lambda: tries.admit(wish, settings, using=using, deadline=deadline))
+    try:
+        verification = _admit(lambda: tries.admit(wish, settings, using=using, deadline=deadline))
+    finally:
+        _settle_overdue_rows(otp_send, settings, using)
     sent = verification.otp_send
     answer = _answer(
         verification,
@@ -144,7 +149,7 @@ def verify_otp(
         raise exceptions.BY_CODE[verification.code](
             otp_send=sent, verification=verification, retry_after=answer.retry_after
         )
-    otp_send.verified_at = sent.verified_at
+    otp_send.verified_at = verification.settled_at
     return verification
 
 
@@ -157,10 +162,13 @@ def redeem_verification_token(token: str, *, purpose: str = "") -> str:
     ``VALIFY_OTP["CODE_LIFETIME"]``, or was redeemed before.
     """
     uuid = verification_tokens.unsign(token, purpose=purpose)
+    del token
+    if uuid is None:
+        raise exceptions.InvalidVerificationToken
     # Written before it is read: on SQLite, who has read first cannot wait for another's write.
     if not _redeemable(uuid).update(redeemed_at=timezone.now()):
         raise exceptions.InvalidVerificationToken
-    return _verifications(uuid).select_related("otp_send").get().otp_send.phone_number
+    return _phone_number(_verifications(uuid))
 
 
 def read_verification_token(token: str, *, purpose: str = "") -> str:
@@ -169,10 +177,10 @@ def read_verification_token(token: str, *, purpose: str = "") -> str:
     Raises ``InvalidVerificationToken`` wherever ``redeem_verification_token()`` would.
     """
     uuid = verification_tokens.unsign(token, purpose=purpose)
-    verification = _redeemable(uuid).select_related("otp_send").first()
-    if verification is None:
+    del token
+    if uuid is None:
         raise exceptions.InvalidVerificationToken
-    return verification.otp_send.phone_number
+    return _phone_number(_redeemable(uuid))
 
 
 def sweep() -> int:
@@ -211,12 +219,15 @@ def list_sends(user: User) -> QuerySet[OtpSend]:
 def retrievable_sends(user: User) -> QuerySet[OtpSend]:
     """The attempts that this user may look at, knowing their id."""
     lifetime = get_settings().code_lifetime
-    return list_sends(user) | OtpSend.objects.open_to_holders(code_lifetime=lifetime)
+    found = list_sends(user) | OtpSend.objects.open_to_holders(code_lifetime=lifetime)
+    # Who has just sent must find it, also where a replica is behind.
+    return found.using(router.db_for_write(OtpSend))
 
 
 def verifiable_sends(user: User) -> QuerySet[OtpSend]:
     """The attempts whose codes this user may try: their own, and anonymous ones by their id."""
-    return OtpSend.objects.of(user) | OtpSend.objects.filter(caller=ANONYMOUS)
+    found = OtpSend.objects.of(user) | OtpSend.objects.filter(caller=ANONYMOUS)
+    return found.using(router.db_for_write(OtpSend))
 
 
 def may_view_phone_number(user: User, otp_send: OtpSend) -> bool:
@@ -280,11 +291,21 @@ def _replay(otp_send: OtpSend, request: limits.Request) -> None:
         raise exceptions.IdempotencyConflict(otp_send=otp_send)
 
 
-def _settle_overdue_tries(otp_send: OtpSend, settings: Settings, using: str) -> None:
-    settle_if_overdue(otp_send)
-    found = OtpVerification.objects.using(using).filter(otp_send=otp_send.pk)
-    for row in found.overdue(deadline=settings.deadline):
-        settle_as_lost(row)
+def _settle_overdue_rows(otp_send: OtpSend, settings: Settings, using: str) -> None:
+    """Settle them as a sweep would; if that fails, a sweep will."""
+    with suppress(Error):
+        settle_if_overdue(otp_send)
+        found = OtpVerification.objects.using(using).filter(otp_send=otp_send.pk)
+        for row in found.overdue(deadline=settings.deadline):
+            settle_as_lost(row)
+
+
+def _phone_number(verifications: QuerySet[OtpVerification]) -> str:
+    """The number of one verification. Raises ``InvalidVerificationToken`` if it is not there."""
+    verification = verifications.select_related("otp_send").first()
+    if verification is None:
+        raise exceptions.InvalidVerificationToken
+    return verification.otp_send.phone_number
 
 
 def _verifications(uuid: UUID) -> QuerySet[OtpVerification]:
@@ -331,9 +352,10 @@ def _answer(row: Row, call: Callable[[], Answer]) -> Answer:
     """Valify's answer, on record."""
     try:
         answer = call()
-    except BaseException as interruption:
+    except BaseException as interruption:  # noqa: BLE001 (raised again)
         # A server that stops its worker in the middle of a call: it may have arrived.
         settle(row, unknown(type(interruption).__name__))
-        raise
+        # The frames below have what was to be sent.
+        raise interruption.with_traceback(None) from None
     settle(row, answer)
     return answer

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 WRITE_PAUSES_SECONDS = (0, 3, 1, 0.25)
 # What mysqlclient raises as an OperationalError where a column's character set lacks a character.
 MARIADB_INCORRECT_STRING = 1366
+NO_RECORD = unknown("the process ended before it recorded an answer")
 WELL_ENDED = {OtpSend.Status.SENT, OtpVerification.Status.VERIFIED}
 
 
@@ -34,6 +35,8 @@ def settle(row: Row, answer: Answer) -> bool:
     try:
         won = _write(row, answer)
     except (Error, ObjectDoesNotExist) as error:
+        if answer is NO_RECORD and isinstance(error, ObjectDoesNotExist):
+            return False
         failure = presentable(error)
     if failure:
         logger.critical("%s not settled: %s", _name(row), _facts(row, answer))
@@ -51,7 +54,7 @@ def settle(row: Row, answer: Answer) -> bool:
 
 def settle_as_lost(row: Row) -> bool:
     """Settle a row whose process has left no answer, unless it is settled: then ``False``."""
-    return settle(row, unknown("the process ended before it recorded an answer"))
+    return settle(row, NO_RECORD)
 
 
 def announce(row: Row) -> None:

@@ -1,13 +1,14 @@
 import logging
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from django_valify_otp import settlement
+from django_valify_otp import settlement, verification_tokens
 from django_valify_otp.otps import Otp
 from django_valify_otp.valify.transport import BearerAuth
 from tests.scripted_server import ScriptedServer, sent, token, verified
@@ -15,7 +16,8 @@ from tests.scripted_server import ScriptedServer, sent, token, verified
 WHOLE_NUMBER = re.compile(r"(?<![0-9a-f])(?:(?:\+|00)?20|0)?1[0125][0-9]{8}(?![0-9a-f])")
 
 
-SIX_DIGITS = re.compile(r"(?<![0-9a-f])[0-9]{6}(?![0-9a-f])")
+SIX_DIGITS = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class KeptLog(logging.Handler):
@@ -34,31 +36,39 @@ class KeptLog(logging.Handler):
 def no_secret_in_any_log() -> Iterator[None]:
     """Fails the run if a secret, an OTP or a whole number was logged by us or by requests."""
     log = KeptLog()
-    tokens, otps = set[str](), set[str]()
+    tokens, otps, proofs = set[str](), set[str](), set[str]()
     remember_token, remember_otp = BearerAuth.__init__, Otp.__init__
+    sign = verification_tokens.sign
 
     def remembering_token(self: BearerAuth, access_token: str) -> None:
         tokens.add(access_token)
         remember_token(self, access_token)
 
+    def remembering_proof(*args: Any, **kwargs: Any) -> str:
+        proofs.add(sign(*args, **kwargs))
+        return sign(*args, **kwargs)
+
     def remembering_otp(self: Otp, digits: str) -> None:
         otps.add(digits)
         remember_otp(self, digits)
 
-    loggers = [logging.getLogger(name) for name in ("django_valify_otp", "requests", "urllib3")]
+    names = ("django_valify_otp", "django.request", "requests", "urllib3")
+    loggers = [logging.getLogger(name) for name in names]
     for logger in loggers:
         logger.setLevel(logging.DEBUG)
         logger.addHandler(log)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BearerAuth, "__init__", remembering_token)
         patch.setattr(Otp, "__init__", remembering_otp)
+        patch.setattr(verification_tokens, "sign", remembering_proof)
         yield
     for logger in loggers:
         logger.removeHandler(log)
     secrets = {"tests-bundle-key", "tests-username", "tests-password", "tests-client"}
     # Shorter ones are words, such as "one", that stand in any text.
     secrets |= {token for token in tokens if len(token) > len("token")}
-    text = "\n".join(log.lines)
+    secrets |= proofs
+    text = UUID.sub("", "\n".join(log.lines))
     assert not [secret for secret in secrets if secret in text]
     assert not WHOLE_NUMBER.findall(text)
     assert not otps & set(SIX_DIGITS.findall(text))

@@ -1,5 +1,6 @@
 """The audit desk, as Django's admin shows it."""
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from django_valify_otp import admin
+from django_valify_otp import admin, advice
 from django_valify_otp.models import OtpSend, OtpVerification
 from tests.test_api import MASKED, NUMBER, make_send, staff
 
@@ -131,10 +132,13 @@ def test_deleting_a_user_keeps_the_record() -> None:
         ("", 2),
         ("  ", 2),
         ("nobody", 0),
+        ("6F9619FF-8B86-D011-B42D-00CF4FC964FF", 1),
+        ("6f9619ff8b86d011b42d00cf4fc964ff", 1),
+        ("6f9619ff-8b86-d011-b42d-00cf4fc964fe", 0),
     ],
 )
 def test_search(desk: Client, term: str, count: int) -> None:
-    make_send()
+    make_send(uuid="6f9619ff-8b86-d011-b42d-00cf4fc964ff")
     make_send(phone_number="01112345678", transaction_id="T2")
     assert len(found(desk, q=term)) == count
 
@@ -232,8 +236,51 @@ def test_arabic_reads_right_to_left(desk: Client) -> None:
     assert "رقم الهاتف" in content
 
 
+def sibling_links(content: str) -> list[str]:
+    """Where a row's page links to what it has something in common with."""
+    return [html.unescape(link) for link in re.findall(r'href="([^"]*sibling=[^"]*)"', content)]
+
+
+def test_siblings_are_a_click_away(desk: Client) -> None:
+    row = make_send(caller="user:1", token_fingerprint="abc")
+    same_number = make_send(caller="user:2", token_fingerprint="def")
+    same_caller = make_send(caller="user:1", phone_number="01112345678", token_fingerprint="")
+    same_token = make_send(caller="user:3", phone_number="01212345678", token_fingerprint="abc")
+    long_ago = timezone.now() - timedelta(days=3)
+    make_send(created_at=long_ago, caller="x", phone_number="010", token_fingerprint="abc")
+    links = sibling_links(desk.get(page_of(row)).content.decode())
+    assert len(links) == 3
+    siblings = [set(desk.get(link).context["cl"].result_list) for link in links]
+    assert siblings == [{row, same_number}, {row, same_caller}, {row, same_token}]
+    assert not [link for link in links if NUMBER in link]
+    for link in links:
+        content = desk.get(link).content.decode()
+        assert NUMBER not in content
+        assert "in common" in content
+    assert len(sibling_links(desk.get(page_of(same_caller)).content.decode())) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [("number:0", 0), ("number:x", 0), ("number:", 0), ("odd:1", 1), ("", 1), (":", 1)],
+)
+def test_siblings_of_nothing(desk: Client, value: str, count: int) -> None:
+    make_send()
+    assert "in common" not in desk.get(LIST).content.decode()
+    assert len(found(desk, sibling=value)) == count
+
+
+def test_every_way_to_end_has_its_advice(desk: Client) -> None:
+    codes = {*OtpSend.Code.values}
+    assert codes | {"queued", "pending", "sent"} == {*advice.ADVICE}
+    row = make_send(status="blocked", code="sending_paused", blocked_by="SendBlock 1")
+    content = desk.get(page_of(row)).content.decode()
+    assert "A send block stops all sending" in content
+    order = [content.index(text) for text in ("Asked for", "Called", "Answered", "Verified at")]
+    assert order == sorted(order)
+
+
 TRIES = reverse("admin:django_valify_otp_otpverification_changelist")
-SUMMARY = reverse("admin:otp-send-summary")
 
 
 def make_try(otp_send: OtpSend, **fields: Any) -> OtpVerification:
@@ -298,23 +345,3 @@ def test_one_try(auditor: Client) -> None:
     content = auditor.get(page).content.decode()
     assert str(row.uuid) in content
     assert "HTTP 500" in content
-
-
-def test_the_share_of_sends_that_were_verified(desk: Client) -> None:
-    now = timezone.now()
-    for days, verified_at in ((0, now), (0, None), (0, None), (3, now), (20, now), (40, now)):
-        make_send(created_at=now - timedelta(days=days), verified_at=verified_at)
-    make_send(status="rejected", transaction_id="")
-    periods = desk.get(SUMMARY).context["periods"]
-    assert [(p["sent"], p["verified"], p["share"]) for p in periods] == [
-        (3, 1, 33),
-        (4, 2, 50),
-        (5, 3, 60),
-    ]
-    assert SUMMARY in desk.get(LIST).content.decode()
-
-
-def test_the_share_of_nothing(desk: Client) -> None:
-    response = desk.get(SUMMARY, headers={"Accept-Language": "ar"})
-    assert [period["share"] for period in response.context["periods"]] == [None] * 3
-    assert "ملخص" in response.content.decode()

@@ -80,7 +80,7 @@ def test_send_in_another_language(valify: ScriptedServer) -> None:
 
 
 def test_sweep() -> None:
-    assert run("valify_sweep") == "settled: 0\n"
+    assert run("valify_sweep") == "settled: 0\ndays totalled: 0\n"
     make_send(
         status="pending",
         transaction_id="",
@@ -93,6 +93,6 @@ def test_sweep() -> None:
         created_at=timezone.now(),
         called_at=timezone.now() - timedelta(seconds=36),
     )
-    assert run("valify_sweep") == "settled: 2\n"
+    assert run("valify_sweep") == "settled: 2\ndays totalled: 0\n"
     assert OtpSend.objects.get().status == "unknown"
     assert OtpVerification.objects.get().status == "unknown"

@@ -1,6 +1,5 @@
 """OTPs in every spelling that people use."""
 
-import traceback
 from typing import Any
 
 import pytest
@@ -29,7 +28,7 @@ def test_spellings(text: str) -> None:
 
 
 def test_leading_zeros_stay() -> None:
-    assert read_otp("000007").digits == "000007"
+    assert read_otp("000007") == Otp("000007")
 
 
 @pytest.mark.parametrize(
@@ -55,11 +54,8 @@ def test_leading_zeros_stay() -> None:
         {},
     ],
 )
-def test_anything_else_is_refused(text: Any) -> None:
-    with pytest.raises(ValueError, match="six digits") as caught:
-        read_otp(text)
-    shown = "".join(traceback.format_exception_only(caught.value))
-    assert shown == "ValueError: otp must be six digits.\n"
+def test_anything_else_is_none(text: Any) -> None:
+    assert read_otp(text) is None
 
 
 def test_it_does_not_show() -> None:

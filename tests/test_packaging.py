@@ -56,7 +56,7 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Path) -> None:
     package = PROJECT / "django_valify_otp"
     wanted = {
         str(path.relative_to(PROJECT))
-        for pattern in ("*.py", "*.html", "*.mo", "*.po", "py.typed")
+        for pattern in ("*.py", "*.css", "*.html", "*.mo", "*.po", "py.typed")
         for path in package.rglob(pattern)
     }
     assert "django_valify_otp/migrations/0001_initial.py" in wanted

@@ -1,5 +1,6 @@
 """The project keeps to what it says: catalogue, migrations, documents."""
 
+import ast
 import re
 from dataclasses import fields
 from io import StringIO
@@ -44,6 +45,33 @@ def test_the_arabic_catalogue_has_every_name_of_the_models() -> None:
         source_texts = {name._args[0] for name in names if hasattr(name, "_args")}
         assert source_texts
         assert source_texts <= known
+
+
+GETTEXT = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
+
+
+def texts_of_module(path: Path) -> set[str]:
+    """What a module has translated."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in GETTEXT
+    ]
+    return {call.args[0].value for call in calls}  # type: ignore[attr-defined]
+
+
+def texts_of_template(path: Path) -> set[str]:
+    """What a template has translated."""
+    found = re.findall(r"""{% translate (["'])(.*?)\1""", path.read_text("utf-8"))
+    return {text for _, text in found}
+
+
+def test_the_arabic_catalogue_has_every_text_and_no_other() -> None:
+    texts = set().union(
+        *(texts_of_module(path) for path in PACKAGE.rglob("*.py")),
+        *(texts_of_template(path) for path in PACKAGE.rglob("*.html")),
+    )
+    assert {entry.msgid for entry in polib.pofile(str(CATALOGUE))} == texts
 
 
 @pytest.mark.django_db

@@ -1,10 +1,13 @@
 """No secret and no whole number where people and machines look when something went wrong."""
 
+import html
 import re
 import sys
 import traceback
+import unicodedata
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from django.core.signals import got_request_exception
@@ -16,12 +19,17 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from django_valify_otp import limits, services, tries
-from django_valify_otp.exceptions import ValifyOtpError
+from django_valify_otp.exceptions import InvalidVerificationToken, ValifyOtpError
 from django_valify_otp.models import OtpSend, OtpVerification
-from django_valify_otp.phone_numbers import ascii_digits
-from django_valify_otp.services import send_otp, verify_otp
+from django_valify_otp.services import (
+    read_verification_token,
+    redeem_verification_token,
+    send_otp,
+    verify_otp,
+)
+from django_valify_otp.valify.transport import Transport
 from tests.scripted_server import Answer, ScriptedServer, answer, hang_up, sent, token
-from tests.test_api import make_send
+from tests.test_api import MASKED, make_send
 
 NUMBER = "01012345678"
 TOKEN = "token-that-nobody-may-see"
@@ -96,12 +104,28 @@ def test_a_refused_token_is_a_secret_still(valify: ScriptedServer) -> None:
     assert OtpSend.objects.latest("pk").valify_message == "*** is gone"
 
 
-SPELLINGS = ("482913", "482 913", "4-8-2-9-1-3", "٤٨٢٩١٣", "code:482913.", "T482913T")
+SPELLINGS: tuple[Any, ...] = (
+    "482913",
+    "482 913",
+    "4-8-2-9-1-3",
+    "٤٨٢٩١٣",
+    "code:482913.",
+    "T482913T",
+    "482 --- 913",
+    "482\n\n\n\n\n913",
+    "482&nbsp;913",
+    "4&#56;2913",
+    "<b>4</b><b>8</b><i>2</i>913",
+    "%34%38%32%39%31%33",
+    "④⑧②⑨①③",
+    ["4", "8", "2", "9", "1", "3"],
+    [[4, 8, 2], [9, 1, 3]],
+)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_code_that_valify_repeats_is_on_no_record(valify: ScriptedServer, spelling: str) -> None:
+def test_a_code_that_valify_repeats_is_on_no_record(valify: ScriptedServer, spelling: Any) -> None:
     echo = {"message": f"{SECRETS} {spelling}", "error_code": spelling, "otp": spelling}
     valify.answer_token(token(TOKEN))
     valify.answer_verify(answer(422, echo))
@@ -112,14 +136,47 @@ def test_a_code_that_valify_repeats_is_on_no_record(valify: ScriptedServer, spel
     columns = {field.attname: getattr(row, field.attname) for field in row._meta.fields}
     assert_clean(f"{columns}")
     kept = f"{row.valify_message} {row.error_code} {caught.value!r} {caught.value.args}"
-    assert "482913" not in re.sub(r"\D", "", ascii_digits(kept))
+    plain = unicodedata.normalize("NFKC", html.unescape(unquote(kept)))
+    assert "482913" not in re.sub(r"\D", "", re.sub("<[^>]*>", "", plain))
+
+
+@pytest.mark.django_db
+def test_the_right_code_is_not_told_to_who_types_another(valify: ScriptedServer) -> None:
+    valify.answer_verify(answer(422, {"message": "Expected 482913", "error_code": 100401}))
+    with pytest.raises(ValifyOtpError):
+        verify_otp(make_send(), "111111")
+    row = OtpVerification.objects.get()
+    assert (row.valify_message, row.error_code) == ("Expected ***", "100401")
+
+
+TELLINGS = (
+    "Your code is 482913 (10 min)",
+    "2026-11-23 20:19 482913",
+    "482913 / 10 minutes",
+    "code 482 913, 3 tries",
+    "T482913-1",
+    "48-29-13",
+    "4 8 2 9 1 3",
+    "<b>482</b>913",
+    "④⑧②⑨①③",
+)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("telling", TELLINGS)
+def test_a_code_in_any_telling(valify: ScriptedServer, telling: str) -> None:
+    valify.answer_send(sent(message=telling))
+    message = send_otp(NUMBER).valify_message
+    plain = unicodedata.normalize("NFKC", message)
+    assert "482913" not in re.sub(r"\D", "", plain)
+    assert "***" in message
 
 
 SAYS_THE_CODE = {
     "sent": (sent(message="Your code is 482-913", error_code="٤٨٢٩١٣"), "Your code is ***", "***"),
     "unknown": (
         answer(500, {"message": "482913: 01012345678"}),
-        "***",
+        MASKED,
         "",
     ),
     "rejected": (answer(422, {"message": "Case 482913"}), "Case 482913", ""),
@@ -137,31 +194,63 @@ def test_a_code_that_valify_tells_us_is_on_no_record(valify: ScriptedServer, nam
     assert (row.status, row.valify_message, row.error_code) == (name, message, error_code)
 
 
-def assert_no_code_in_our_frames(error: BaseException) -> None:
+def frames_of_ours(error: BaseException) -> list[dict[str, Any]]:
+    """The variables of this app's frames, of which there is one at least."""
     ours = [
         frame.f_locals
         for frame, _ in traceback.walk_tb(error.__traceback__)
         if "/django_valify_otp/" in frame.f_code.co_filename
     ]
     assert ours
-    assert "482913" not in repr(ours)
+    return ours
+
+
+def assert_no_code_in_our_frames(error: BaseException) -> None:
+    assert "482913" not in repr(frames_of_ours(error))
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("stage", ["admit", "settle"])
+@pytest.mark.parametrize("stage", ["admit", "settle", "post"])
 def test_tracebacks_of_a_try_hold_no_code(
     valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     def fail(*_args: Any, **_fields: Any) -> None:
-        raise IntegrityError(f"Failing row contains ({NUMBER})")
+        raise IntegrityError("as a database, or as anything else")
 
-    monkeypatch.setattr(
-        *{"admit": (tries, "admit"), "settle": (OtpVerification, "settle")}[stage], fail
-    )
+    owner: Any = {"admit": tries, "settle": OtpVerification, "post": Transport}[stage]
+    monkeypatch.setattr(owner, stage, fail)
     with pytest.raises(IntegrityError) as caught:
         verify_otp(make_send(), "482913")
     assert_exception_clean(caught.value)
     assert_no_code_in_our_frames(caught.value)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("otp", ["482913.", "482913x", 482913])
+def test_what_is_no_code_does_not_show_either(otp: Any) -> None:
+    with pytest.raises(ValueError, match="six digits") as caught:
+        verify_otp(make_send(), otp)
+    assert_exception_clean(caught.value)
+    assert_no_code_in_our_frames(caught.value)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("use", [redeem_verification_token, read_verification_token])
+@pytest.mark.parametrize("stage", ["purpose", "database"])
+def test_tracebacks_of_a_token_do_not_hold_it(
+    valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch, use: Any, stage: str
+) -> None:
+    def fail(*_args: Any) -> None:
+        raise OperationalError("server closed the connection")
+
+    good = verify_otp(make_send(), "482913").token
+    if stage == "database":
+        monkeypatch.setattr(services, "_redeemable", fail)
+    with pytest.raises((InvalidVerificationToken, OperationalError)) as caught:
+        use(good, purpose="" if stage == "database" else "another")
+    assert_exception_clean(caught.value)
+    assert good not in repr(frames_of_ours(caught.value))
+    monkeypatch.undo()
 
 
 @pytest.mark.django_db

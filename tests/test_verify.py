@@ -22,7 +22,7 @@ from django_valify_otp.exceptions import (
     ValifyOtpError,
     ValifyUnreachable,
 )
-from django_valify_otp.models import OtpSend, OtpVerification
+from django_valify_otp.models import OtpSend, OtpVerification, OtpVerificationQuerySet
 from django_valify_otp.services import send_otp, sweep, verify_otp
 from django_valify_otp.signals import otp_verified
 from django_valify_otp.valify.client import ValifyClient
@@ -270,6 +270,18 @@ def test_a_try_that_did_not_arrive_is_given_back(
     assert verify_otp(otp_send, CODE).status == "verified"
 
 
+def test_a_try_that_arrived_is_not_given_back(valify: ScriptedServer, settings: Settings) -> None:
+    """Though there was no token to repeat it with."""
+    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": 1}
+    valify.answer_token(token(), answer(401))
+    valify.answer_verify(answer(403))
+    otp_send = make_send()
+    row = fail(ValifyMisconfigured, otp_send)
+    assert (row.status, row.calls) == ("failed", 1)
+    refuse(TooManyTries, otp_send)
+    assert len(valify.at(VERIFY_PATH)) == 1
+
+
 @pytest.mark.parametrize("otp", ["12345", "", None, 123456, "12345x"])
 def test_what_is_no_code_is_no_try(valify: ScriptedServer, otp: Any) -> None:
     with pytest.raises(ValueError, match="six digits") as caught:
@@ -319,8 +331,6 @@ def told() -> Iterator[list[tuple[OtpSend, OtpVerification]]]:
         verification: OtpVerification,
         **_kwargs: Any,
     ) -> None:
-        assert sender is OtpVerification
-        assert otp_send.verified_at == verification.settled_at
         found.append((otp_send, verification))
 
     otp_verified.connect(receive)
@@ -338,6 +348,8 @@ def test_receivers_are_told_of_what_was_verified(valify: ScriptedServer, told: T
     assert told == []
     verification = verify_otp(otp_send, CODE)
     assert told == [(otp_send, verification)]
+    [(told_of, _)] = told
+    assert told_of.verified_at == otp_send.verified_at == verification.settled_at
 
 
 def test_a_receiver_that_raises_harms_nothing(valify: ScriptedServer) -> None:
@@ -419,8 +431,10 @@ def test_a_lost_connection_loses_nothing(
     valify: ScriptedServer, told: Told, monkeypatch: pytest.MonkeyPatch, *, after: bool
 ) -> None:
     flaky_settle(monkeypatch, OperationalError("the connection was lost"), after=after)
-    verification = verify_otp(make_send(), CODE)
+    otp_send = make_send()
+    verification = verify_otp(otp_send, CODE)
     assert verification.status == "verified"
+    assert otp_send.verified_at == verification.settled_at
     assert len(told) == 1
 
 
@@ -473,6 +487,31 @@ def test_who_meets_a_dead_try_settles_it(valify: ScriptedServer, settings: Setti
     verify_otp(otp_send, CODE)
     dead.refresh_from_db()
     assert dead.status == "unknown"
+
+
+def test_a_row_that_vanishes_does_not_stop_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    sends = [make_send() for _ in range(3)]
+    for otp_send in sends:
+        make_overdue_try(otp_send)
+    real = OtpVerification.settle
+
+    def settle(self: OtpVerification, **fields: Any) -> bool:
+        OtpSend.objects.filter(pk=sends[1].pk).delete()
+        return real(self, **fields)
+
+    monkeypatch.setattr(OtpVerification, "settle", settle)
+    assert sweep() == 2
+    assert not OtpVerification.objects.filter(status="pending").exists()
+
+
+def test_housekeeping_that_fails_fails_nothing(
+    valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_to_look(*_args: Any, **_kwargs: Any) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(OtpVerificationQuerySet, "overdue", fail_to_look)
+    assert verify_otp(make_send(), CODE).status == "verified"
 
 
 def test_a_dead_try_counts(valify: ScriptedServer, settings: Settings) -> None:

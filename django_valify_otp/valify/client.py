@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from http import HTTPStatus
 
 from django_valify_otp.exceptions import OutcomeUnknown
-from django_valify_otp.otps import OTP_LENGTH, Otp
+from django_valify_otp.otps import Otp
 from django_valify_otp.valify.answers import (
     Answer,
     Outcome,
@@ -19,7 +18,12 @@ from django_valify_otp.valify.answers import (
     read_verify,
     without_token,
 )
-from django_valify_otp.valify.redaction import redact, redact_secrets
+from django_valify_otp.valify.redaction import (
+    redact,
+    redact_any_otp,
+    redact_otp,
+    redact_secrets,
+)
 from django_valify_otp.valify.tokens import AccessToken, FetchedTokens, NoToken, SuppliedTokens
 from django_valify_otp.valify.transport import (
     BearerAuth,
@@ -108,13 +112,14 @@ class ValifyClient:
         call = _Call(SEND_PATH, {"phone_number": phone_number, "lang": lang}, read_send)
         used: list[AccessToken] = []
         answer = _without_echo(self._attempt(call, deadline, used), used)
-        may_have_sent = answer.outcome in {Outcome.SENT, Outcome.UNKNOWN}
-        return self._presentable(
+        answer = self._presentable(answer, used, phone_number)
+        if answer.outcome not in {Outcome.SENT, Outcome.UNKNOWN}:
+            return answer
+        # What the code is, only Valify knows; it may say so to us too.
+        return replace(
             answer,
-            used,
-            phone_number=phone_number,
-            # What the code is, only Valify knows; it may say so to us too.
-            hides_code=lambda digits: may_have_sent and len(digits) == OTP_LENGTH,
+            message=redact_any_otp(answer.message),
+            error_code=redact_any_otp(answer.error_code),
         )
 
     def verify_otp(
@@ -124,31 +129,26 @@ class ValifyClient:
 
         ``phone_number`` is not sent: it is what the answer may not repeat.
         """
-        fields = {"otp": otp.digits, "transaction_id": transaction_id, "lang": lang}
-        used: list[AccessToken] = []
-        answer = self._attempt(_Call(VERIFY_PATH, fields, read_verify), deadline, used)
-        return self._presentable(
-            answer,
-            used,
-            phone_number=phone_number,
-            hides_code=lambda digits: otp.digits in digits,
+        call = _Call(
+            VERIFY_PATH,
+            {"otp": otp.digits, "transaction_id": transaction_id, "lang": lang},
+            read_verify,
         )
-
-    def _presentable(
-        self,
-        answer: Answer,
-        used: list[AccessToken],
-        *,
-        phone_number: str,
-        hides_code: Callable[[str], bool],
-    ) -> Answer:
-        """The answer, without what nobody may see, and with its token's fingerprint."""
-        secrets = (*self.account.secrets, *(token.value for token in used))
-        hide = partial(redact, secrets=secrets, phone_number=phone_number, hides_code=hides_code)
+        used: list[AccessToken] = []
+        answer = self._presentable(self._attempt(call, deadline, used), used, phone_number)
         return replace(
             answer,
-            message=hide(answer.message),
-            error_code=hide(answer.error_code),
+            message=redact_any_otp(redact_otp(answer.message, otp)),
+            error_code=redact_otp(answer.error_code, otp),
+        )
+
+    def _presentable(self, answer: Answer, used: list[AccessToken], phone_number: str) -> Answer:
+        """The answer, without what nobody may see, and with its token's fingerprint."""
+        secrets = (*self.account.secrets, *(token.value for token in used))
+        return replace(
+            answer,
+            message=redact(answer.message, secrets=secrets, phone_number=phone_number),
+            error_code=redact(answer.error_code, secrets=secrets, phone_number=phone_number),
             token_fingerprint=used[-1].fingerprint if used else "",
         )
 

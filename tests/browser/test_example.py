@@ -1,23 +1,14 @@
 """The example's page in Chromium: the whole way of a number, by mouse and by keyboard."""
 
 import itertools
-import logging
-import os
 import re
-import shutil
-import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polib
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -27,115 +18,12 @@ from selenium.webdriver.support.wait import WebDriverWait
 from django_valify_otp.conf import Settings
 from django_valify_otp.sandbox.codes import Verdict
 from django_valify_otp.sandbox.outcomes import VERIFY_REFUSALS
-from django_valify_otp.sandbox.process import ValifySandbox, running_sandbox
-
-PROJECT = Path(__file__).parent.parent
-EXAMPLE = PROJECT / "example_project"
-CATALOGUE = "locale/ar/LC_MESSAGES/django.po"
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # Whatever the browser would like to tell its makers, it finds nobody but this machine.
-    "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
-WIDE, NARROW = (1100, 720), (380, 1150)
-PATIENCE = 30
+from django_valify_otp.sandbox.process import ValifySandbox
+from tests.browser.site import PATIENCE, Site, shoot, translate
 
 pytestmark = [pytest.mark.browser, pytest.mark.packaging, pytest.mark.timeout(300)]
 
 numbers = (f"0101234{n:04}" for n in itertools.count(1))
-
-
-@dataclass(frozen=True)
-class Site:
-    """The running example, and the file with its rows."""
-
-    url: str
-    database: Path
-
-    def age(self, seconds: int) -> None:
-        """Make everything that was sent so much older."""
-        older = "created_at = datetime(created_at, ?1), settled_at = datetime(settled_at, ?1)"
-        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as connection, connection:
-            connection.execute(
-                f"UPDATE django_valify_otp_otpsend SET {older}", [f"-{seconds} seconds"]
-            )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[ValifySandbox]:
-    with running_sandbox() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def site(sandbox: ValifySandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    database = tmp_path_factory.mktemp("site") / "example.sqlite3"
-    environment = site_environment(sandbox, database)
-    manage = [sys.executable, "manage.py"]
-    subprocess.run([*manage, "migrate", "-v0"], cwd=EXAMPLE, env=environment, check=True)
-    with subprocess.Popen(
-        [*manage, "runserver", "--noreload", "0"],
-        cwd=EXAMPLE,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout
-        url = next(line.split()[-1] for line in process.stdout if "server at http" in line)
-        yield Site(url, database)
-        process.terminate()
-
-
-def site_environment(sandbox: ValifySandbox, database: Path) -> dict[str, str]:
-    """What the example reads, so that a developer's ``.env`` changes nothing."""
-    credentials = ("BUNDLE_KEY", "USERNAME", "PASSWORD", "CLIENT_ID", "CLIENT_SECRET")
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {
-        **inherited,
-        **{f"VALIFY_{name}": "sandbox" for name in credentials},
-        "VALIFY_BASE_URL": sandbox.base_url,
-        "DATABASE_URL": f"sqlite:///{database}",
-        "DEBUG": "true",
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-@pytest.fixture(scope="module", params=["en", "ar"])
-def language(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def browser(language: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    options = ChromeOptions()
-    options.binary_location = path_of("chromium")
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in (*ARGUMENTS, f"--lang={language}", f"--user-data-dir={profile}"):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"intl.accept_languages": language})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("no_proxy", "localhost,127.0.0.1")
-        # The ids of its elements can look like phone numbers, for which all logs are searched.
-        patch.setattr(logging.getLogger("urllib3.connectionpool"), "disabled", True)
-        with Chrome(options, Service(path_of("chromedriver"))) as driver:
-            yield driver
-
-
-def path_of(program: str) -> str:
-    """Where it is, so that selenium does not look for one to download."""
-    found = shutil.which(program)
-    assert found, f"{program} is missing"
-    return found
 
 
 @dataclass(frozen=True)
@@ -204,32 +92,19 @@ class Page:
 
     def translate(self, text: str) -> str:
         """What the page or the package says instead, in its language."""
-        if self.language == "en":
-            return text
-        catalogues = (EXAMPLE / "example" / CATALOGUE, PROJECT / "django_valify_otp" / CATALOGUE)
-        found = [polib.pofile(str(path)).find(text) for path in catalogues]
-        return next(str(entry.msgstr) for entry in found if entry)
+        return translate(text, self.language)
 
     def shoot(self, step: str) -> None:
-        """Keep what it looks like, wide and narrow; it must never have to be scrolled sideways."""
-        for width, height in (NARROW, WIDE):
-            self.browser.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride",
-                {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
-            )
-            name = f"{self.language}-{step}-{width}.png"
-            assert self.browser.save_screenshot(str(self.screenshots / name))
-            root = self.browser.find_element(By.TAG_NAME, "html")
-            assert int(str(root.get_property("scrollWidth"))) <= width
+        """Keep what it looks like."""
+        shoot(self.browser, self.screenshots, f"{self.language}-{step}")
 
 
 @pytest.fixture
 def page(
-    browser: Chrome, language: str, site: Site, sandbox: ValifySandbox, tmp_path: Path
+    browser: Chrome, language: str, site: Site, sandbox: ValifySandbox, screenshots: Path
 ) -> Iterator[Page]:
     """The page, just loaded; its console may say nothing but which requests were refused."""
     browser.get(site.url)
-    screenshots = Path(os.environ.get("SCREENSHOTS", tmp_path))
     yield Page(browser, language, sandbox, screenshots)
     console: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert not [line for line in console if line["source"] != "network"]

@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from django_valify_otp.services import sweep
+from django_valify_otp.totals import keep_daily_totals
 
 
 class Command(BaseCommand):
@@ -13,3 +14,4 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Sweep, and print how many rows were settled."""
         self.stdout.write(f"settled: {sweep()}")
+        self.stdout.write(f"days totalled: {keep_daily_totals()}")

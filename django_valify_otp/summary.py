@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.formats import date_format, get_format
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -22,7 +21,7 @@ from django_valify_otp.charts import (
     swatch,
 )
 from django_valify_otp.models import OtpSend
-from django_valify_otp.totals import Bucket, Figures, Summary, share
+from django_valify_otp.totals import Bucket, Figures, Summary, local, share
 
 ROWS_SHOWN = 12
 STATUSES = dict(OtpSend.Status.choices)
@@ -277,7 +276,7 @@ def _links(summary: Summary, field: str) -> Callable[[str], str]:
 
 
 def _local(bucket: Bucket) -> Any:
-    return timezone.localtime(bucket.start, timezone.get_default_timezone())
+    return local(bucket.start)
 
 
 def _labels(summary: Summary) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple, Self
 
+from django.conf import settings as django_settings
 from django.db import router
 from django.db.models import (
     Case,
@@ -56,11 +57,13 @@ class Period(NamedTuple):
 
     def buckets(self) -> list[Bucket]:
         """Its hours or days, oldest first; the last one is under way."""
-        now = timezone.localtime(timezone=timezone.get_default_timezone())
+        now = local(timezone.now())
         if self.days:
             return [_day(now.date() - timedelta(days=n)) for n in reversed(range(self.days))]
-        # In UTC no hour is skipped or comes twice.
-        hour = now.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if timezone.is_aware(hour):
+            # In UTC no hour is skipped or comes twice.
+            hour = hour.astimezone(UTC)
         starts = [hour - timedelta(hours=n) for n in reversed(range(self.hours))]
         return [Bucket(start, start + timedelta(hours=1)) for start in starts]
 
@@ -132,6 +135,13 @@ class Summary:
     total: Figures
 
 
+def local(moment: datetime) -> datetime:
+    """The moment in the site's time zone; as it is where the site keeps naive ones."""
+    if timezone.is_naive(moment):
+        return moment
+    return timezone.localtime(moment, timezone.get_default_timezone())
+
+
 def share(part: int, whole: int) -> float | None:
     """The part, from 0 to 1; ``None`` of nothing."""
     return part / whole if whole else None
@@ -176,7 +186,7 @@ def _days_to_total(using: str) -> Iterator[Bucket]:
     first = _first_moment(using)
     if first is None:
         return
-    bucket = _day(timezone.localtime(first, timezone.get_default_timezone()).date())
+    bucket = _day(local(first).date())
     totals = DailyTotal.objects.using(using).filter(day__gte=bucket.day)
     kept = set(totals.values_list("day", flat=True))
     while bucket.end <= closed:
@@ -186,7 +196,7 @@ def _days_to_total(using: str) -> Iterator[Bucket]:
 
 
 def _day(day: date) -> Bucket:
-    zone = timezone.get_default_timezone()
+    zone = timezone.get_default_timezone() if django_settings.USE_TZ else None
     midnights = [datetime.combine(d, time.min, zone) for d in (day, day + timedelta(days=1))]
     return Bucket(*midnights)
 

@@ -348,3 +348,18 @@ def test_everything_is_inside_the_drawing(count: int) -> None:
     for text in texts:
         assert 0 < float(text.attrib["x"]) < charts.WIDTH
         assert 0 < float(text.attrib["y"]) < charts.HEIGHT
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_a_site_with_naive_moments(
+    desk: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, period: str
+) -> None:
+    settings.USE_TZ = False
+    monkeypatch.setattr(timezone, "now", lambda: NOW.replace(tzinfo=None))
+    for days in (0, 3, 10):
+        moment = timezone.now() - timedelta(days=days)
+        make_send(created_at=moment, called_at=moment, settled_at=moment)
+    assert keep_daily_totals() > 2
+    response = desk.get(SUMMARY, {"period": period})
+    assert response.status_code == 200
+    assert "sent" in response.content.decode()

@@ -32,9 +32,9 @@ CHROMIUM ?= $(shell command -v chromedriver >/dev/null && command -v chromium)
 
 DATABASES := $(addprefix database-,$(shell seq $(words $(TEST_DATABASE_URLS))))
 
-# Its parts can run at once: make -j3 --output-sync test
+# Its parts can run at once: make -j4 --output-sync test
 .PHONY: test
-test: sqlite $(DATABASES)
+test: sqlite packaging $(DATABASES)
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report --fail-under=100 $(if $(CHROMIUM),,--omit="tests/browser/*")
 
@@ -43,12 +43,16 @@ read: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy django_valify_otp tests example_project benchmarks
+	$(VENV)/bin/coverage erase
 
 .PHONY: sqlite
 sqlite: read
+	env -u DATABASE_URL $(VENV)/bin/coverage run -m pytest -m "not packaging"
+
+.PHONY: packaging
+packaging: read
 	$(if $(CHROMIUM),,@echo "make: no chromium with chromedriver, so the browser tests are left out")
-	$(VENV)/bin/coverage erase
-	env -u DATABASE_URL $(VENV)/bin/coverage run -m pytest $(if $(CHROMIUM),,-m "not browser")
+	env -u DATABASE_URL $(VENV)/bin/coverage run -m pytest -m "packaging$(if $(CHROMIUM),, and not browser)"
 
 database-%: read
 	DATABASE_URL='$(word $*,$(TEST_DATABASE_URLS))' $(VENV)/bin/python -m pytest -m "not packaging"

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_valify_otp.advice import advice_on
 from django_valify_otp.exceptions import InvalidPhoneNumber
-from django_valify_otp.models import CallRecord, OtpSend, OtpVerification, SendBlock
+from django_valify_otp.models import ERASED, CallRecord, OtpSend, OtpVerification, SendBlock
 from django_valify_otp.phone_numbers import normalise
 from django_valify_otp.services import VIEW_PHONE_NUMBERS
 from django_valify_otp.summary import sections
@@ -266,7 +266,7 @@ class OtpSendAdmin(RecordAdmin):
         obj: OtpSend | None = None,
     ) -> HttpResponse:
         """One attempt; whoever sees its whole number leaves an entry in the admin's log."""
-        if obj and request.user.has_perm(VIEW_PHONE_NUMBERS):
+        if obj and obj.phone_number and request.user.has_perm(VIEW_PHONE_NUMBERS):
             text = gettext("Looked at the whole phone number %(masked)s.")
             self.log_change(request, obj, text % {"masked": obj.masked_phone_number})
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -291,8 +291,10 @@ class OtpSendAdmin(RecordAdmin):
         ]
 
     @admin.display(description=_("phone number"))
-    def number(self, otp_send: OtpSend) -> SafeString:
+    def number(self, otp_send: OtpSend) -> SafeString | str:
         """The masked number, left to right also in a right-to-left page."""
+        if not otp_send.phone_number:
+            return gettext("anonymised")
         return format_html('<span dir="ltr">{}</span>', otp_send.masked_phone_number)
 
     @admin.display(description=_("meaning"))
@@ -304,11 +306,15 @@ class OtpSendAdmin(RecordAdmin):
     def siblings(self, otp_send: OtpSend) -> SafeString:
         """Links to what it has something in common with."""
         url = reverse("admin:django_valify_otp_otpsend_changelist")
-        shared = SIBLINGS if otp_send.token_fingerprint else {**SIBLINGS, "token": None}
+        known = {
+            "number": otp_send.phone_number,
+            "caller": otp_send.caller != ERASED,
+            "token": otp_send.token_fingerprint,
+        }
         links = [
             (f"{url}?{urlencode({SiblingFilter.parameter_name: f'{common}:{otp_send.pk}'})}", label)
-            for common, label in shared.items()
-            if label
+            for common, label in SIBLINGS.items()
+            if known[common]
         ]
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 

@@ -18,6 +18,7 @@ SECRETS = ("BASE_URL", "BUNDLE_KEY", "ACCESS_TOKEN_CALLABLE", *CREDENTIALS)
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LONGEST_WINDOW = 366 * SECONDS["d"]
 LONGEST_TIMEOUT = SECONDS["h"]
+LONGEST_RETENTION_DAYS = 36_500
 
 
 class Problem(NamedTuple):
@@ -222,7 +223,7 @@ def _imported(path: str) -> object:
 
 
 def _days(value: object) -> int | None:
-    return None if value is None else _whole_number(36_500)(value)
+    return None if value is None else _whole_number(LONGEST_RETENTION_DAYS)(value)
 
 
 _SECRET = (_secret, "the text that Valify sent you, in quotes, on one line")

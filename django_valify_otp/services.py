@@ -303,7 +303,7 @@ def _settle_overdue_rows(otp_send: OtpSend, settings: Settings, using: str) -> N
 def _phone_number(verifications: QuerySet[OtpVerification]) -> str:
     """The number of one verification. Raises ``InvalidVerificationToken`` if it is not there."""
     verification = verifications.select_related("otp_send").first()
-    if verification is None:
+    if verification is None or not verification.otp_send.phone_number:
         raise exceptions.InvalidVerificationToken
     return verification.otp_send.phone_number
 

@@ -178,11 +178,21 @@ def keep_daily_totals() -> int:
     return kept
 
 
-def _days_to_total(using: str) -> Iterator[Bucket]:
+def start_of_open_days() -> datetime:
+    """The midnight after which no day has a total yet."""
+    return _day(local(_closed()).date()).start
+
+
+def _closed() -> datetime:
+    """A moment before which nothing changes any more."""
     settings = get_settings()
     # A code that waited in the queue is sent, and verified, that much later.
     lives = settings.queue_lifetime + settings.code_lifetime + settings.deadline
-    closed = timezone.now() - timedelta(hours=1, seconds=lives)
+    return timezone.now() - timedelta(hours=1, seconds=lives)
+
+
+def _days_to_total(using: str) -> Iterator[Bucket]:
+    closed = _closed()
     first = _first_moment(using)
     if first is None:
         return

@@ -61,7 +61,8 @@ def _admit_once(uuid: UUID, wish: Try, settings: Settings, using: str) -> OtpVer
 
 
 def _refuse(otp_send: OtpSend, settings: Settings) -> None:
-    if otp_send.status != OtpSend.Status.SENT or otp_send.verified_at:
+    is_sent = otp_send.status == OtpSend.Status.SENT and otp_send.phone_number
+    if not is_sent or otp_send.verified_at:
         raise exceptions.NotVerifiable(otp_send=otp_send)
     if otp_send.is_expired(code_lifetime=settings.code_lifetime):
         raise exceptions.CodeExpired(otp_send=otp_send)

@@ -270,6 +270,14 @@ def test_siblings_of_nothing(desk: Client, value: str, count: int) -> None:
     assert len(found(desk, sibling=value)) == count
 
 
+def test_an_anonymised_attempt_shows_nobody(inspector: Client) -> None:
+    row = make_send(phone_number="", caller="erased", token_fingerprint="abc")
+    content = inspector.get(page_of(row)).content.decode()
+    assert [link.partition("sibling=")[2][:5] for link in sibling_links(content)] == ["token"]
+    assert not LogEntry.objects.exists()
+    assert "anonymised" in inspector.get(LIST).content.decode()
+
+
 def test_every_way_to_end_has_its_advice(desk: Client) -> None:
     codes = {*OtpSend.Code.values}
     assert codes | {"queued", "pending", "sent"} == {*advice.ADVICE}

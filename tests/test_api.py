@@ -525,3 +525,10 @@ def test_csrf_is_not_weakened(valify: ScriptedServer, user: User) -> None:
     response = client.post(SENDS, {"phone_number": NUMBER}, content_type="application/json")
     assert response.status_code == 403
     assert valify.received == []
+
+
+def test_an_anonymised_attempt_has_no_number() -> None:
+    make_send(phone_number="", caller="erased")
+    for person in (staff("view_otpsend"), staff("view_otpsend", "view_phone_number")):
+        [found] = logged_in(person).get("/otp/sends/").json()["results"]
+        assert found["phone_number"] is None

@@ -17,7 +17,8 @@ from rest_framework.test import APIClient
 
 from django_valify_otp import limits
 from django_valify_otp.exceptions import IdempotencyConflict
-from django_valify_otp.models import OtpSend, SendBlock, Stripe
+from django_valify_otp.models import OtpSend, OtpVerification, SendBlock, Stripe
+from django_valify_otp.retention import purge
 from django_valify_otp.services import send_otp, sweep
 from tests.processes import at_once, fork
 from tests.scripted_server import SEND_PATH, Received, ScriptedServer, sent, silence, token
@@ -322,3 +323,26 @@ def test_an_open_transaction_is_seen() -> None:
         thread.start()
         thread.join()
     assert found == ([] if connection.vendor == "sqlite" else [1])
+
+
+def purge_or_send(number: int) -> Any:
+    if number % 8 == 0:
+        return max([0, *(progress.sends for progress in purge(days=30))])
+    return {send_otp(f"0111{number:03}{n:04}").status for n in range(5)}
+
+
+def test_sends_go_on_while_two_purge(valify: ScriptedServer) -> None:
+    then, count = timezone.now() - timedelta(days=40), 6000
+    times = dict.fromkeys(("created_at", "settled_at"), then)
+    columns = {"caller": "system", "lang": "en", "status": "failed", "phone_number": NUMBER}
+    old = OtpSend.objects.bulk_create(OtpSend(**columns, **times) for _ in range(count))
+    OtpVerification.objects.bulk_create(
+        OtpVerification(otp_send=row, caller="system", status="rejected", **times) for row in old
+    )
+    found = at_once(purge_or_send, processes=4, threads=4)
+    purged = [result for result in found if isinstance(result, int)]
+    assert [result for result in found if not isinstance(result, int)] == [{"sent"}] * 14
+    assert len(purged) == 2
+    assert sum(purged) == count
+    assert OtpSend.objects.filter(status="sent").count() == OtpSend.objects.count() == 70
+    assert not OtpVerification.objects.exists()

@@ -317,6 +317,7 @@ class Migration(migrations.Migration):
                 (
                     "otp_send",
                     models.ForeignKey(
+                        db_constraint=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="verifications",
                         to="django_valify_otp.otpsend",
@@ -396,7 +397,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="otpsend",
-            index=models.Index(fields=["created_at"], name="valify_send_created"),
+            index=models.Index(fields=["created_at", "id"], name="valify_send_created"),
         ),
         migrations.AddIndex(
             model_name="otpsend",

@@ -5,13 +5,24 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.contrib.admin.options import ShowFacets
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets
+from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
@@ -21,8 +32,9 @@ from django.utils.translation import gettext_lazy as _
 
 from django_valify_otp.advice import advice_on
 from django_valify_otp.exceptions import InvalidPhoneNumber
+from django_valify_otp.export import csv_chunks, from_thread
 from django_valify_otp.models import ERASED, CallRecord, OtpSend, OtpVerification, SendBlock
-from django_valify_otp.phone_numbers import normalise
+from django_valify_otp.phone_numbers import mask, normalise
 from django_valify_otp.services import VIEW_PHONE_NUMBERS
 from django_valify_otp.summary import sections
 from django_valify_otp.totals import DEFAULT_PERIOD, PERIODS, summarise
@@ -155,6 +167,14 @@ class OtpVerificationInline(ReadOnly, admin.TabularInline):  # type: ignore[type
         return super().get_queryset(request).select_related("user")
 
 
+def _filters_of(request: HttpRequest) -> str:
+    """What a list was filtered and searched by, fit for the log."""
+    filters = request.GET.dict()
+    with suppress(InvalidPhoneNumber):
+        filters[SEARCH_VAR] = mask(normalise(filters.get(SEARCH_VAR)))
+    return " ".join(f"{name}={value}" for name, value in filters.items())
+
+
 @admin.register(OtpSend)
 class OtpSendAdmin(RecordAdmin):
     """Attempts, for reading."""
@@ -218,9 +238,48 @@ class OtpSendAdmin(RecordAdmin):
     )
 
     def get_urls(self) -> list[URLPattern]:
-        """The admin's own, and the summary's."""
+        """The admin's own, the summary's and the export's."""
         summary = self.admin_site.admin_view(self.summary_view)
-        return [path("summary/", summary, name="otp-send-summary"), *super().get_urls()]
+        export = self.admin_site.admin_view(self.export_view)
+        return [
+            path("summary/", summary, name="otp-send-summary"),
+            path("export/", export, name="otp-send-export"),
+            *super().get_urls(),
+        ]
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """The filtered list as CSV, of any length; each is an entry in the admin's log."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            attempts = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            url = reverse("admin:django_valify_otp_otpsend_changelist")
+            return HttpResponseRedirect(f"{url}?{ERROR_FLAG}=1")
+        whole_numbers = request.user.has_perm(VIEW_PHONE_NUMBERS)
+        self.log_export(request, whole_numbers=whole_numbers)
+        chunks = csv_chunks(attempts, whole_numbers=whole_numbers)
+        return StreamingHttpResponse(
+            from_thread(chunks) if isinstance(request, ASGIRequest) else chunks,
+            content_type="text/csv; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="otp-sends-{timezone.now():%F}.csv"'
+            },
+        )
+
+    def log_export(self, request: HttpRequest, *, whole_numbers: bool) -> None:
+        """Keep who exported what, before they have any of it."""
+        text = _("Exported as CSV with masked phone numbers: %(filters)s")
+        if whole_numbers:
+            text = _("Exported as CSV with whole phone numbers: %(filters)s")
+        user: Any = request.user
+        LogEntry.objects.create(
+            user_id=user.pk,
+            content_type=ContentType.objects.get_for_model(OtpSend),
+            object_repr=str(self.opts.verbose_name_plural),
+            action_flag=CHANGE,
+            change_message=text % {"filters": _filters_of(request) or "*"},
+        )
 
     def summary_view(self, request: HttpRequest) -> HttpResponse:
         """How sending went in a period."""

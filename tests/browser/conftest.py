@@ -59,13 +59,25 @@ def language(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def browser(language: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+def downloads(language: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the browser puts files."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(
+    language: str, downloads: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Chrome]:
     options = ChromeOptions()
     options.binary_location = path_of("chromium")
     profile = tmp_path_factory.mktemp("profile")
     for argument in (*ARGUMENTS, f"--lang={language}", f"--user-data-dir={profile}"):
         options.add_argument(argument)
-    options.add_experimental_option("prefs", {"intl.accept_languages": language})
+    preferences = {
+        "download.default_directory": str(downloads),
+        "intl.accept_languages": language,
+    }
+    options.add_experimental_option("prefs", preferences)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("no_proxy", "localhost,127.0.0.1")

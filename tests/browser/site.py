@@ -37,6 +37,12 @@ class Site:
                 f"UPDATE django_valify_otp_otpsend SET {older}", [f"-{seconds} seconds"]
             )
 
+    def log(self) -> list[str]:
+        """What the admin's log says."""
+        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as connection:
+            found = connection.execute("SELECT change_message FROM django_admin_log")
+            return [message for (message,) in found]
+
 
 def environment_of_site(sandbox: ValifySandbox, database: Path) -> dict[str, str]:
     """What the example reads, so that a developer's ``.env`` changes nothing."""

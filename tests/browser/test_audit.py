@@ -1,5 +1,6 @@
-"""The audit desk in Chromium: list, one attempt and summary, in two languages."""
+"""The audit desk in Chromium: list, attempt, summary and export, in two languages."""
 
+import csv
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -132,3 +133,18 @@ def test_the_summary(desk: Desk) -> None:
     assert desk.says("Summary")
     assert len(desk.browser.find_elements(By.CSS_SELECTOR, "svg[role=img]")) == 3
     desk.shoot("summary")
+
+
+def test_the_export(desk: Desk, downloads: Path) -> None:
+    desk.open("otpsend/?status__exact=sent")
+    link = desk.find("a[href*='export']")
+    assert link.text.casefold() == translate("Export as CSV", desk.language).casefold()
+    link.click()
+    wait = WebDriverWait(desk.browser, PATIENCE, 0.05)
+    [path] = wait.until(lambda _: [*downloads.glob("*.csv")])
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["status"] for row in rows} == {"sent"}
+    assert {row["phone_number"] for row in rows} == {NUMBER, "01112345678"}
+    entry = translate("Exported as CSV with whole phone numbers: %(filters)s", desk.language)
+    assert entry % {"filters": "status__exact=sent"} in desk.site.log()

@@ -80,7 +80,6 @@ def test_all_that_is_known(desk: Client, user: User) -> None:
         "created_at": "2026-01-02T10:00:00+00:00",
         "called_at": "2026-01-02T10:00:00+00:00",
         "settled_at": "2026-01-02T10:00:01.500000+00:00",
-        "duration_seconds": "1.5",
         "status": "rejected",
         "code": "rejected",
         "phone_number": MASKED,
@@ -99,6 +98,7 @@ def test_all_that_is_known(desk: Client, user: User) -> None:
         "reason": "",
         "token_fingerprint": "",
         "verified_at": "",
+        "duration_seconds": "1.5",
     }
 
 

@@ -916,6 +916,8 @@ def start(*command: str, **env: str) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("sent_signal", [signal.SIGINT, signal.SIGTERM])
 def test_process_ends_cleanly_on_a_signal(sent_signal: signal.Signals) -> None:
+    # A shell has it ignored in what it runs in the background, and so in the children of that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with start("django_valify_otp.sandbox", "--port", "0") as process:
         assert process.stdout
         line = process.stdout.readline()

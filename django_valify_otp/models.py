@@ -242,14 +242,17 @@ class OtpSend(CallRecord):
         verbose_name = _("OTP send")
         verbose_name_plural = _("OTP sends")
         permissions = [("view_phone_number", _("Can view whole phone numbers"))]
+        # With the ID, they have what the list is ordered by, and so find a page without its rows.
         indexes = [
             models.Index(fields=["created_at", "id"], name="valify_send_created"),
-            models.Index(fields=["status", "created_at"], name="valify_send_status"),
-            models.Index(fields=["code", "created_at"], name="valify_send_code"),
+            models.Index(fields=["status", "created_at", "id"], name="valify_send_status"),
+            models.Index(fields=["code", "created_at", "id"], name="valify_send_code"),
             models.Index(fields=["purpose", "created_at"], name="valify_send_purpose"),
-            models.Index(fields=["trials_remaining", "created_at"], name="valify_send_trials"),
+            models.Index(
+                fields=["trials_remaining", "created_at", "id"], name="valify_send_trials"
+            ),
             models.Index(fields=["phone_number", "created_at"], name="valify_send_number"),
-            models.Index(fields=["caller", "created_at"], name="valify_send_caller"),
+            models.Index(fields=["caller", "created_at", "id"], name="valify_send_caller"),
             models.Index(fields=["limited_network", "created_at"], name="valify_send_network"),
             models.Index(fields=["transaction_id"], name="valify_send_transaction"),
         ]

@@ -129,6 +129,20 @@ def test_whole_numbers_take_a_permission_and_leave_a_trace(inspector: Client) ->
     assert NUMBER not in inspector.get(reverse("admin:index")).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("term", "shown"),
+    [
+        ("T1", "T1"),
+        ("01012345678;", "010*****678;"),
+        ("+20 1012345678 x", "+20 101****678 x"),
+        ("6f9619ff-8b86-d011-b42d-00cf4fc964ff", "6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
+    ],
+)
+def test_what_was_searched_for_is_in_the_trace(desk: Client, term: str, shown: str) -> None:
+    desk.get(EXPORT, {"q": term})
+    assert LogEntry.objects.get().change_message.endswith(f": q={shown}")
+
+
 def test_the_trace_is_there_before_the_first_row(inspector: Client) -> None:
     inspector.get(EXPORT, {"status__exact": "sent", "trials": "0"})
     message = LogEntry.objects.get().change_message

@@ -147,10 +147,17 @@ def test_the_readme_has_each_command() -> None:
     assert set(re.findall(r"manage\.py (valify_\w+)", readme())) == commands
 
 
-@pytest.mark.parametrize("name", ["README.rst", "CHANGELOG.rst"])
+@pytest.mark.parametrize("name", ["README.rst", "CHANGELOG.rst", "docs/audit.rst"])
 def test_the_documents_are_valid(name: str) -> None:
     text = (PROJECT / name).read_text("utf-8")
     publish_doctree(text, settings_overrides={"halt_level": 2, "report_level": 2})
+
+
+def test_the_documents_have_their_pictures() -> None:
+    folder = PROJECT / "docs"
+    texts = [path.read_text("utf-8") for path in folder.glob("*.rst")]
+    named = set(re.findall(r"image:: (\S+)", "".join(texts)))
+    assert named == {path.name for path in folder.glob("*.png")}
 
 
 def test_the_changelog_begins_with_what_is_not_released() -> None:

@@ -44,7 +44,12 @@ def clock(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Clock:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FIRST_BATCH", "SMALLEST_BATCH", "LARGEST_BATCH"):
+    for name in (
+        "FIRST_BATCH",
+        "SMALLEST_BATCH",
+        "LARGEST_BATCH",
+        "LARGEST_ANONYMISED_BATCH",
+    ):
         monkeypatch.setattr(retention, name, 3)
 
 

@@ -401,11 +401,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="otpsend",
-            index=models.Index(fields=["status", "created_at"], name="valify_send_status"),
+            index=models.Index(fields=["status", "created_at", "id"], name="valify_send_status"),
         ),
         migrations.AddIndex(
             model_name="otpsend",
-            index=models.Index(fields=["code", "created_at"], name="valify_send_code"),
+            index=models.Index(fields=["code", "created_at", "id"], name="valify_send_code"),
         ),
         migrations.AddIndex(
             model_name="otpsend",
@@ -414,7 +414,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="otpsend",
             index=models.Index(
-                fields=["trials_remaining", "created_at"], name="valify_send_trials"
+                fields=["trials_remaining", "created_at", "id"], name="valify_send_trials"
             ),
         ),
         migrations.AddIndex(
@@ -423,7 +423,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="otpsend",
-            index=models.Index(fields=["caller", "created_at"], name="valify_send_caller"),
+            index=models.Index(fields=["caller", "created_at", "id"], name="valify_send_caller"),
         ),
         migrations.AddIndex(
             model_name="otpsend",

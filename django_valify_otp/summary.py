@@ -67,6 +67,7 @@ def sections(summary: Summary) -> list[Section]:
         _prefixes(summary.total),
         _times(summary),
         _codes(summary),
+        _error_codes(summary.total),
         _blocks(summary.total),
         _trials(summary.total),
     ]
@@ -185,6 +186,14 @@ def _codes(summary: Summary) -> Section:
         title=_("Why codes were not sent"),
         head=[_("code"), _("Attempts")],
         rows=_bars(summary.total.codes, dict(OtpSend.Code.choices), link=_links(summary, "code")),
+    )
+
+
+def _error_codes(total: Figures) -> Section:
+    return Section(
+        title=_("Error codes that Valify gave"),
+        head=[_("Valify's error code"), _("Attempts")],
+        rows=_bars(total.error_codes, {"": _("others")}),
     )
 
 

@@ -32,6 +32,8 @@ from django_valify_otp.settlement import NO_RECORD
 PREFIX_LENGTH = 4
 # Bounds what one query has to sort, and the CASE that tells its buckets apart.
 LONGEST_RUN = 48
+# What Valify calls its errors is for Valify to say: a day's total must stay small all the same.
+ERROR_CODES_KEPT = 50
 DEFAULT_PERIOD = "7d"
 ENDED = ("sent", "rejected", "failed", "unknown")
 
@@ -88,6 +90,7 @@ class Figures:
 
     statuses: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
+    error_codes: Counter[str] = field(default_factory=Counter)
     blocked_by: Counter[str] = field(default_factory=Counter)
     trials: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
@@ -110,13 +113,23 @@ class Figures:
         """Count a group of attempts that are alike."""
         attempts, prefix = group["attempts"], group["prefix"]
         self.statuses[group["status"]] += attempts
-        for counter, name in ((self.codes, group["code"]), (self.blocked_by, group["blocked_by"])):
+        for counter, name in (
+            (self.codes, group["code"]),
+            (self.error_codes, group["error_code"]),
+            (self.blocked_by, group["blocked_by"]),
+        ):
             if name:
                 counter[name] += attempts
         if group["status"] == OtpSend.Status.SENT:
             self.trials[_trials(group["trials"])] += attempts
             self.sent[prefix] += attempts
             self.verified[prefix] += group["verified"]
+
+    def fold_error_codes(self) -> None:
+        """Count the rarest of many error codes as one, without a name."""
+        kept = Counter(dict(self.error_codes.most_common(ERROR_CODES_KEPT)))
+        others = self.error_codes.total() - kept.total()
+        self.error_codes = kept + Counter({"": others})
 
     def include(self, other: "Figures") -> None:
         """Add what can be added: times cannot."""
@@ -234,6 +247,8 @@ def _count(buckets: Iterable[Bucket], using: str | None = None) -> dict[Bucket, 
     for run in _runs(found):
         for group in _groups(run, using):
             found[run[group["bucket"]]].count(group)
+        for bucket in run:
+            found[bucket].fold_error_codes()
         for number, seconds in _times(run, using).items():
             figures = found[run[number]]
             figures.median_seconds, figures.p95_seconds = min(seconds), max(seconds)
@@ -272,7 +287,7 @@ def _groups(run: Sequence[Bucket], using: str | None) -> Iterable[Mapping[str, A
     )
     prefix = Substr("phone_number", 1, PREFIX_LENGTH)
     alike = _rows(run, using).values(
-        "bucket", "status", "code", "blocked_by", trials=trials, prefix=prefix
+        "bucket", "status", "code", "error_code", "blocked_by", trials=trials, prefix=prefix
     )
     counted = alike.annotate(attempts=Count("pk"), verified=Count("verified_at"))
     return counted.order_by()  # type: ignore[no-any-return]

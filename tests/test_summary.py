@@ -73,7 +73,8 @@ def rows() -> None:
         make_send(**times, trials_remaining=2, verified_at=moment)
         make_send(**times, phone_number="01112345678")
         make_send(**times, phone_number="")
-        make_send(**times, status="rejected", code="rejected", transaction_id="")
+        refused = {"status": "rejected", "code": "rejected", "error_code": "21"}
+        make_send(**times, transaction_id="", **refused)
         limited = {"code": "send_limit_reached", "blocked_by": "NUMBER_SEND_LIMITS 5/1h"}
         times["called_at"] = None
         make_send(**times, status="blocked", transaction_id="", **limited)
@@ -133,6 +134,7 @@ def test_all_figures_are_on_the_page(desk: Client) -> None:
         ("rejected by Valify", "2"),
         ("send limit reached", "2"),
     ]
+    assert figures(found["Error codes that Valify gave"]) == [("21", "2")]
     assert figures(found["Limits and blocks that refused"]) == [("NUMBER_SEND_LIMITS 5/1h", "2")]
     assert figures(found["Uses left on the access token"]) == [
         ("0", "0"),
@@ -227,7 +229,7 @@ def test_every_colour_and_pattern_is_defined(desk: Client) -> None:
 
 def test_an_empty_site(desk: Client) -> None:
     content = main_of(content_of(desk))
-    assert content.count("Nothing in this period.") == 7
+    assert content.count("Nothing in this period.") == 8
     assert "<table" not in content
     assert "valify-chart" not in content
 

@@ -79,18 +79,31 @@ def test_all_that_is_counted() -> None:
     send(at(1), trials_remaining=2, verified_at=at(1))
     send(at(1), trials_remaining=7, phone_number="01112345678")
     send(at(1), phone_number="")
-    send(at(1), status="rejected", code="rejected", transaction_id="", trials_remaining=1)
+    refused: dict[str, Any] = {"status": "rejected", "code": "rejected", "error_code": "21"}
+    send(at(1), **refused, transaction_id="", trials_remaining=1)
     blocked(at(1))
     blocked(at(1), code="send_forbidden", blocked_by="SendBlock 4")
     opened(at(1), "queued")
     figures = summarise(PERIODS["7d"]).total
     assert figures.statuses == {"sent": 3, "rejected": 1, "blocked": 2, "queued": 1}
     assert figures.codes == {"rejected": 1, "send_limit_reached": 1, "send_forbidden": 1}
+    assert figures.error_codes == {"21": 1}
     assert figures.blocked_by == {"NUMBER_SEND_LIMITS 5/1h": 1, "SendBlock 4": 1}
     assert figures.trials == {"2": 1, "more": 1, "none": 1}
     assert figures.sent == {"0101": 1, "0111": 1, "": 1}
     assert +figures.verified == {"0101": 1}
     assert figures.verified_share == pytest.approx(1 / 3)
+
+
+def test_of_many_error_codes_the_rarest_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "ERROR_CODES_KEPT", 2)
+    refused: dict[str, Any] = {"status": "rejected", "code": "rejected", "transaction_id": ""}
+    for error_code in ("1", "2", "2", "2", "3", "3", "4"):
+        send(at(1), error_code=error_code, **refused)
+    expected = {"2": 3, "3": 2, "": 2}
+    assert summarise(PERIODS["7d"]).total.error_codes == expected
+    assert keep_daily_totals() == 1
+    assert summarise(PERIODS["7d"]).total.error_codes == expected
 
 
 def test_the_figures_of_nothing() -> None:

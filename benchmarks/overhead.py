@@ -12,15 +12,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import django
 import requests
 from django.conf import settings
-from django.test.utils import get_runner
 
+from benchmarks.database import tables
 from django_valify_otp.sandbox.process import running_sandbox
 
 ENDLESS = "32767"
@@ -51,15 +50,6 @@ def median_milliseconds(send: Callable[[str], object], sends: int, numbers: Iter
         send(number)
         times.append(time.perf_counter() - start)
     return statistics.median(times) * 1000
-
-
-@contextmanager
-def tables() -> Iterator[None]:
-    """A database of its own, as the tests have."""
-    runner = get_runner(settings)(verbosity=0, interactive=False)
-    databases = runner.setup_databases()
-    yield
-    runner.teardown_databases(databases)
 
 
 def main() -> None:

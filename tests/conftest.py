@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
@@ -12,6 +14,9 @@ from django_valify_otp import settlement, verification_tokens
 from django_valify_otp.otps import Otp
 from django_valify_otp.valify.transport import BearerAuth
 from tests.scripted_server import ScriptedServer, sent, token, verified
+from tests.test_admin import logged_in
+from tests.test_api import staff
+from tests.test_totals import Clock
 
 WHOLE_NUMBER = re.compile(r"(?<![0-9a-f])(?:(?:\+|00)?20|0)?1[0125][0-9]{8}(?![0-9a-f])")
 
@@ -109,3 +114,24 @@ def api(user: User) -> APIClient:
     client = APIClient()
     client.force_authenticate(user)
     return client
+
+
+@pytest.fixture
+def desk(db: None) -> Client:
+    """The admin, as somebody who may view attempts."""
+    return logged_in(staff("view_otpsend"))
+
+
+@pytest.fixture
+def inspector(db: None) -> Client:
+    """The admin, as somebody who may view whole numbers too."""
+    return logged_in(staff("view_otpsend", "view_phone_number"))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Clock:
+    """A time of day that stands still, in Cairo."""
+    settings.TIME_ZONE = "Africa/Cairo"
+    clock = Clock()
+    monkeypatch.setattr(timezone, "now", clock)
+    return clock

@@ -39,16 +39,6 @@ def found(client: Client, **query: Any) -> list[OtpSend]:
     return list(response.context["cl"].result_list)
 
 
-@pytest.fixture
-def desk() -> Client:
-    return logged_in(staff("view_otpsend"))
-
-
-@pytest.fixture
-def inspector() -> Client:
-    return logged_in(staff("view_otpsend", "view_phone_number"))
-
-
 def test_the_list_is_masked_for_everybody(desk: Client, inspector: Client, user: User) -> None:
     make_send(trials_remaining=2, purpose="signup", user=user)
     for client in (desk, inspector, logged_in(User.objects.create_superuser("root"))):

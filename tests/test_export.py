@@ -17,22 +17,12 @@ from django.utils import timezone
 
 from django_valify_otp import export
 from django_valify_otp.models import OtpSend
-from tests.test_admin import LIST, logged_in
+from tests.test_admin import LIST
 from tests.test_api import MASKED, NUMBER, make_send, staff
 
 pytestmark = pytest.mark.django_db
 
 EXPORT = reverse("admin:otp-send-export")
-
-
-@pytest.fixture
-def desk() -> Client:
-    return logged_in(staff("view_otpsend"))
-
-
-@pytest.fixture
-def inspector() -> Client:
-    return logged_in(staff("view_otpsend", "view_phone_number"))
 
 
 @pytest.fixture

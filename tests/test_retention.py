@@ -14,7 +14,6 @@ from django.db import OperationalError, connection
 from django.db.models import Model
 from django.db.models.signals import post_delete
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 from pytest_django import Settings
 
 from django_valify_otp import retention, verification_tokens
@@ -29,17 +28,9 @@ from tests.test_admin import make_try
 from tests.test_api import NUMBER
 from tests.test_totals import CAIRO, NOW, Clock, at, kept_days, opened, send
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 OTHER = "01112345678"
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Clock:
-    settings.TIME_ZONE = "Africa/Cairo"
-    clock = Clock()
-    monkeypatch.setattr(timezone, "now", clock)
-    return clock
 
 
 @pytest.fixture

@@ -55,11 +55,6 @@ def clock(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
 
 
 @pytest.fixture
-def desk() -> Client:
-    return logged_in(staff("view_otpsend"))
-
-
-@pytest.fixture
 def rows() -> None:
     """Something for each part of the page."""
     yesterday = NOW - timedelta(days=1)

@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from django_valify_otp import settlement, totals
@@ -16,7 +15,7 @@ from django_valify_otp.settlement import settle_as_lost
 from django_valify_otp.totals import PERIODS, Figures, Summary, keep_daily_totals, summarise
 from tests.test_api import make_send
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 CAIRO = ZoneInfo("Africa/Cairo")
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=CAIRO)
@@ -31,14 +30,6 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now.astimezone(UTC)
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Clock:
-    settings.TIME_ZONE = "Africa/Cairo"
-    clock = Clock()
-    monkeypatch.setattr(timezone, "now", clock)
-    return clock
 
 
 def at(days_ago: int, hour: int = 12, minute: int = 0) -> datetime:

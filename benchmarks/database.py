@@ -1,0 +1,16 @@
+"""A database for a benchmark."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.test.utils import get_runner
+
+
+@contextmanager
+def tables() -> Iterator[None]:
+    """A database of its own, as the tests have."""
+    runner = get_runner(settings)(verbosity=0, interactive=False)
+    databases = runner.setup_databases()
+    yield
+    runner.teardown_databases(databases)

@@ -52,11 +52,13 @@ def purge(
 
     Only those of one number ``01xxxxxxxxx`` if one is given; without ``days`` then all of them.
     ``anonymise`` keeps the rows, without number, address and user; ``dry_run`` only counts. What a
-    limit counts, or somebody may still verify or redeem, stays, however old it was to become.
+    limit still counts, or somebody may still verify or redeem, stays.
 
-    No ``pre_delete`` or ``post_delete`` is sent. Raises ``IntegrityError`` if rows of the site's
-    own refer to those to be deleted.
+    No ``pre_delete`` or ``post_delete`` is sent. Raises ``ValueError`` without days and number, and
+    ``IntegrityError`` if rows of the site's own refer to those to be deleted.
     """
+    if days is None and phone_number is None:
+        raise ValueError("Give days or phone_number: everything is not to be purged by mistake.")
     settings = get_settings()
     using = router.db_for_write(OtpSend)
     if not dry_run:
@@ -125,7 +127,7 @@ def _batches(
             return
         yield rest.filter(_up_to(end)), (end.created_at - oldest) / (cutoff - oldest)
         rest = rows.filter(_after(end))
-        took = time.monotonic() - began
+        took = max(time.monotonic() - began, 0.001)
         size = min(max(int(size * BATCH_SECONDS / took), SMALLEST_BATCH), largest)
         if not connections[rows.db].features.has_select_for_update:
             # On SQLite nobody is woken when the lock is free: leave them time to look.

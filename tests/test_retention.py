@@ -230,6 +230,13 @@ def test_others_may_listen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert heard == []
 
 
+def test_everything_is_not_purged_by_mistake() -> None:
+    send(at(40))
+    with pytest.raises(ValueError, match="Give days or phone_number"):
+        done()
+    assert OtpSend.objects.count() == 1
+
+
 def test_a_deadlock_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "PAUSES_SECONDS", (0, 0))
     failures = [OperationalError("deadlock")] * 2

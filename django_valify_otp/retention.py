@@ -129,9 +129,9 @@ def _batches(
         rest = rows.filter(_after(end))
         took = max(time.monotonic() - began, 0.001)
         size = min(max(int(size * BATCH_SECONDS / took), SMALLEST_BATCH), largest)
-        if not connections[rows.db].features.has_select_for_update:
-            # On SQLite nobody is woken when the lock is free: leave them time to look.
-            time.sleep(took)
+        # On SQLite nobody is woken when the lock is free: leave them time to look.
+        is_woken = connections[rows.db].features.has_select_for_update
+        time.sleep(0 if is_woken else took)
 
 
 def _up_to(place: Place) -> Q:

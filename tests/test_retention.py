@@ -222,12 +222,15 @@ def test_others_may_listen(monkeypatch: pytest.MonkeyPatch) -> None:
         heard.append(sender)
 
     try_of(send(at(40)))
+    kept = send(at(0))
     post_delete.connect(hear)
     try:
         assert done(days=30) == (1, 1)
+        assert heard == []
+        kept.delete()
     finally:
         post_delete.disconnect(hear)
-    assert heard == []
+    assert heard == [OtpSend]
 
 
 def test_everything_is_not_purged_by_mistake() -> None:

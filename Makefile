@@ -2,14 +2,18 @@ PYTHON ?= python3
 VENV ?= .venv
 # Space-separated, such as postgres://postgres@127.0.0.1/postgres mysql://root@127.0.0.1/test
 TEST_DATABASE_URLS ?=
-export ONCE TEST_DATABASE_URLS
+export ONCE
 COMMA := ,
 
 .PHONY: help
 help:
 	@echo "make demo         send one OTP through a local Valify, then serve the example site"
 	@echo "make demo ONCE=1  the same, without serving"
-	@echo "make test         read and test the code, on SQLite and on each of TEST_DATABASE_URLS"
+	@echo "make test         run the tests, on SQLite and on each of TEST_DATABASE_URLS"
+	@echo "make lint         check style, types and imports"
+	@echo "make format       put the code into its style"
+	@echo "make messages     compile the Arabic texts"
+	@echo "make pictures     take the pictures of the documents, in Chromium"
 	@echo "make clean        remove what the others made"
 
 $(VENV)/bin/python:
@@ -24,40 +28,86 @@ demo: $(VENV)/installed-example
 	$(VENV)/bin/python example_project/demo.py
 
 # A database's scheme names the extra with its driver.
-EXTRAS := test$(if $(findstring postgres,$(TEST_DATABASE_URLS)),$(COMMA)postgresql)
-EXTRAS := $(EXTRAS)$(if $(findstring mysql,$(TEST_DATABASE_URLS)),$(COMMA)mariadb)
+POSTGRESQL := $(findstring postgres,$(TEST_DATABASE_URLS))
+MARIADB := $(findstring mysql,$(TEST_DATABASE_URLS))
+EXTRAS := test$(if $(POSTGRESQL),$(COMMA)postgresql)$(if $(MARIADB),$(COMMA)mariadb)
+# Task queues are tried on PostgreSQL, where the machine has Redis and a RabbitMQ answers.
+RABBITMQ := import socket; socket.create_connection(("127.0.0.1", 5672), 1)
+BROKERS ?= $(shell command -v redis-server >/dev/null && $(PYTHON) -c '$(RABBITMQ)' 2>/dev/null \
+	&& echo redis rabbitmq)
+EXTRAS := $(EXTRAS)$(if $(and $(POSTGRESQL),$(BROKERS)),$(COMMA)engines)
 
 # Empty where it is missing or cannot be driven: then its tests are left out.
 CHROMIUM ?= $(shell command -v chromedriver >/dev/null && command -v chromium)
+# The same; Debian has it where only root looks.
+PGBOUNCER ?= $(shell PATH="$$PATH:/usr/sbin" command -v pgbouncer)
+# The same; the tests that start servers of their own need it.
+CLUSTERS ?= $(lastword $(wildcard /usr/lib/postgresql/*/bin/pg_basebackup))
+# The same; the tests of hosts with wrong clocks need it.
+FAKETIME ?= $(shell command -v faketime)
 
-DATABASES := $(addprefix database-,$(shell seq $(words $(TEST_DATABASE_URLS))))
+# What decides must not be read from a replica: the same tests behind a router, with an empty one.
+ROUTED := services verify limits idempotency verification_tokens retention statistics verify_api api
+ROUTED := $(ROUTED) commands concurrency verify_concurrency
+ROUTED := $(patsubst %,tests/test_%.py,$(ROUTED))
+ROUTER := TEST_DATABASE_ROUTERS=tests.routers.DecisionsRouter
 
-# Its parts can run at once: make -j4 --output-sync test
+# Two for each core: many tests wait for a clock, a socket or a lock.
+WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+# Some lines only run on one of the databases, so coverage is only measured where all of them are.
+MEASURED := $(and $(POSTGRESQL),$(MARIADB),$(CHROMIUM),$(BROKERS),$(ROUTED))
+RUN := $(VENV)/bin/$(if $(MEASURED),coverage run,python)
+PYTEST := $(RUN) -m pytest -n $(WORKERS)
+SQLITE := env -u DATABASE_URL
+# On a server.
+CHOSEN := not packaging$(if $(PGBOUNCER),, and not pgbouncer)$(if $(FAKETIME),, and not faketime)
+CHOSEN := $(CHOSEN)$(if $(BROKERS),, and not engines)
+CHOSEN := $(CHOSEN)$(if $(CLUSTERS),, and not clusters)
+
 .PHONY: test
-test: sqlite packaging $(DATABASES)
-	$(VENV)/bin/coverage combine --quiet
-	$(VENV)/bin/coverage report --fail-under=100 $(if $(CHROMIUM),,--omit="tests/browser/*")
+test: $(VENV)/installed-$(EXTRAS)
+	$(if $(CHROMIUM),,@echo "make: no chromium with chromedriver, so the browser tests are left out")
+	$(if $(PGBOUNCER),,@echo "make: no pgbouncer, so its tests are left out")
+	$(if $(CLUSTERS),,@echo "make: no PostgreSQL server programs, so the tests that start one are left out")
+	$(if $(FAKETIME),,@echo "make: no faketime, so its tests are left out")
+	$(if $(BROKERS),,@echo "make: no redis-server or no RabbitMQ, so task queues are not tried")
+	$(if $(findstring engines,$(EXTRAS)),@$(VENV)/bin/python -m tests.engines.engines)
+	rm -rf .coverage-scripts
+	$(VENV)/bin/coverage erase
+	$(SQLITE) $(PYTEST) $(if $(CHROMIUM),,-m "not browser")
+	$(if $(ROUTED),$(SQLITE) $(ROUTER) $(PYTEST) $(ROUTED))
+	set -e; for url in $(TEST_DATABASE_URLS); do \
+		DATABASE_URL="$$url" $(PYTEST) -m "$(CHOSEN)"; \
+		$(if $(ROUTED),DATABASE_URL="$$url" $(ROUTER) $(PYTEST) $(ROUTED);) \
+	done
+	$(if $(CHROMIUM),$(RUN) -m tests.browser.scripts)
+	$(if $(MEASURED),$(VENV)/bin/coverage combine --quiet)
+	$(if $(MEASURED),$(VENV)/bin/coverage report --fail-under=100)
 
-.PHONY: read
-read: $(VENV)/installed-$(EXTRAS)
+.PHONY: lint
+lint: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy django_valify_otp tests example_project benchmarks
-	$(VENV)/bin/coverage erase
+	$(VENV)/bin/mypy django_valify_otp tests example_project benchmarks noxfile.py
+	$(VENV)/bin/lint-imports
 
-.PHONY: sqlite
-sqlite: read
-	env -u DATABASE_URL $(VENV)/bin/coverage run -m pytest -m "not packaging"
+.PHONY: format
+format: $(VENV)/installed-$(EXTRAS)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
 
-.PHONY: packaging
-packaging: read
-	$(if $(CHROMIUM),,@echo "make: no chromium with chromedriver, so the browser tests are left out")
-	env -u DATABASE_URL $(VENV)/bin/coverage run -m pytest -m "packaging$(if $(CHROMIUM),, and not browser)"
+.PHONY: messages
+messages: $(VENV)/installed-$(EXTRAS)
+	$(VENV)/bin/python -m tests.catalogues
 
-database-%: read
-	DATABASE_URL='$(word $*,$(TEST_DATABASE_URLS))' $(VENV)/bin/python -m pytest -m "not packaging"
+.PHONY: pictures
+pictures: $(VENV)/installed-$(EXTRAS)
+	mkdir -p docs/pictures
+	$(SQLITE) PICTURES=$(CURDIR)/docs/pictures $(VENV)/bin/python -m pytest \
+		tests/browser/test_pictures.py -k picture_of
 
 .PHONY: clean
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) .nox .coverage .coverage.* .coverage-scripts build dist *.egg-info
+	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -f example_project/*.sqlite3

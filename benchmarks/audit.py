@@ -1,7 +1,8 @@
-"""What the audit desk takes on tables of several sizes, beside Django's and DRF's defaults.
+"""Measure the audit pages on tables of several sizes, beside Django's and DRF's defaults.
 
-Needs a PostgreSQL database as ``DATABASE_URL``; another one, ``test_`` and its name, is made and
-removed. Ten million attempts take about 6 GiB and half an hour.
+Set ``DATABASE_URL`` to a PostgreSQL database. The benchmark creates a second database, named
+``test_`` and its name, and removes it at the end. Ten million attempts take about 6 GiB and half an
+hour.
 
     python -m benchmarks.audit --rows 10000 1000000 10000000 [--plans]
 """
@@ -13,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
@@ -24,23 +26,23 @@ from django.test.utils import CaptureQueriesContext
 from benchmarks.database import tables
 
 ADMIN = "admin/django_valify_otp/otpsend/"
-# A page that takes longer than this is not asked for again.
+TRIES = "/admin/django_valify_otp/otpverification/"
+BLOCKS = "/admin/django_valify_otp/sendblock/"
+# A page that takes longer than this is requested only once.
 PATIENCE_SECONDS = 3
 PURGED_DAYS = 20
 
 
 @dataclass
 class Line:
-    """A line of the table: milliseconds, or microseconds for each row, by size."""
+    """A line of the table: milliseconds, or microseconds for each row, by the number of rows."""
 
     ours: dict[int, float] = field(default_factory=dict)
     default: dict[int, float] = field(default_factory=dict)
 
 
-def median_milliseconds(
-    work: Callable[..., object], *arguments: object, repeats: int = 15
-) -> float:
-    """The median time, after a first one to warm up unless that was too slow."""
+def median_milliseconds(work: Callable[..., object], *arguments: object, repeats: int) -> float:
+    """Return the median time. The first run is left out, or is the only one if it was too slow."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -52,19 +54,20 @@ def median_milliseconds(
 
 
 def memory_mib() -> float:
-    """The most that this process has ever had."""
+    """Return the largest memory that this process has used so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def pages(count: int) -> dict[str, tuple[str, str]]:
-    """What is looked at, and where it stands with the defaults; an empty address has none."""
-    from rest_framework.pagination import Cursor  # noqa: PLC0415 (not before setup)
-    from rest_framework.request import Request  # noqa: PLC0415
-    from rest_framework.test import APIRequestFactory  # noqa: PLC0415
+    """Return the URLs of each page: the app's, and the defaults' or ``""``."""
+    from rest_framework.pagination import Cursor
+    from rest_framework.request import Request
+    from rest_framework.test import APIRequestFactory
 
-    from django_valify_otp.admin import COUNTED_ROWS  # noqa: PLC0415
-    from django_valify_otp.models import OtpSend  # noqa: PLC0415
-    from django_valify_otp.views import SendPagination  # noqa: PLC0415
+    from benchmarks.audit_rows import ATTACKED_PREFIX, ATTACKER, CROWDED_ADDRESS
+    from django_valify_otp.audit.changelist import COUNTED_ROWS
+    from django_valify_otp.models import OtpSend
+    from django_valify_otp.views import SendPagination
 
     oldest = OtpSend.objects.order_by("created_at")[60]
     one = OtpSend.objects.filter(status="sent")[count // 3]
@@ -75,6 +78,14 @@ def pages(count: int) -> dict[str, tuple[str, str]]:
     last, reachable = count // 50, min(count, COUNTED_ROWS) // 50
     failed = min(count * 3 // 100, COUNTED_ROWS) // 50
     since = OtpSend.objects.order_by("-created_at")[count // 50].created_at
+
+    theirs = OtpSend.objects.filter(caller__startswith="user:").latest("created_at", "pk")
+    theirs_name = theirs.user.get_username() if theirs.user else ""
+    day = oldest.created_at.date() + timedelta(days=182)
+    one_day: dict[str, Any] = {"from": day, "to": day}
+
+    def ours(base: str = f"/{ADMIN}", **query: Any) -> tuple[str, str]:
+        return f"{base}?{urlencode(query)}", ""
 
     def both(**query: Any) -> tuple[str, str]:
         return f"/{ADMIN}?{urlencode(query)}", f"/default/{ADMIN[6:]}?{urlencode(query)}"
@@ -95,6 +106,29 @@ def pages(count: int) -> dict[str, tuple[str, str]]:
         "list: trials 3 or more": (both(trials="more")[0], ""),
         "list: same caller": (both(sibling=f"caller:{one.pk}")[0], ""),
         "list: same token": (both(sibling=f"token:{one.pk}")[0], ""),
+        "list: one day": ours(**one_day),
+        "list: verified": ours(verified="yes"),
+        "list: sent, not verified": ours(verified="no"),
+        "list: not verified, a day": ours(verified="no", **one_day),
+        "list: a purpose": ours(purpose="signup"),
+        "list: first digits": ours(prefix="0101"),
+        "list: first digits, a day": ours(prefix="0101", **one_day),
+        "list: digits of an attack": ours(prefix=ATTACKED_PREFIX),
+        "list: refused by a block": ours(blocked_by="SendBlock 1"),
+        "search: user name": ours(q=theirs_name),
+        "search: e-mail address": ours(q=f"{theirs_name}@example.com"),
+        "search: user ID": ours(q=theirs.user_id),
+        "search: IP address": ours(q=one.ip_address),
+        "search: crowded address": ours(q=CROWDED_ADDRESS),
+        "search: attacker": ours(q=ATTACKER),
+        "tries: first page": ours(TRIES),
+        "tries: one day": ours(TRIES, **one_day),
+        "tries: number": ours(TRIES, q=one.phone_number),
+        "tries: attempt": ours(TRIES, q=one.uuid),
+        "tries: user name": ours(TRIES, q=theirs_name),
+        "tries: crowded address": ours(TRIES, q=CROWDED_ADDRESS),
+        "blocks: first page": ours(BLOCKS),
+        "blocks: number": ours(BLOCKS, q="01550301234"),
         "search: number": both(q=one.phone_number),
         "search: transaction ID": both(q=one.transaction_id),
         "search: nothing": both(q="nobody"),
@@ -112,11 +146,13 @@ def pages(count: int) -> dict[str, tuple[str, str]]:
     }
 
 
-def measure_pages(table: dict[str, Line], count: int, *, with_plans: bool) -> list[str]:
-    """Fill in the pages' lines; the plans of their queries."""
-    from django.contrib.auth.models import User  # noqa: PLC0415
-    from django.db import connection  # noqa: PLC0415
-    from django.test import Client  # noqa: PLC0415
+def measure_pages(
+    table: dict[str, Line], count: int, *, repeats: int, with_plans: bool
+) -> list[str]:
+    """Fill in the lines of the pages. Return the plans of their queries."""
+    from django.contrib.auth.models import User
+    from django.db import connection
+    from django.test import Client
 
     client = Client()
     client.force_login(User.objects.create_superuser(f"root{count}"))
@@ -124,13 +160,13 @@ def measure_pages(table: dict[str, Line], count: int, *, with_plans: bool) -> li
 
     def get(url: str) -> None:
         response = client.get(url)
-        assert response.status_code == 200, (url, response.status_code)  # noqa: S101
+        assert response.status_code == 200, (url, response.status_code)
 
     for name, (ours, default) in pages(count).items():
         line = table.setdefault(name, Line())
-        line.ours[count] = median_milliseconds(get, ours)
+        line.ours[count] = median_milliseconds(get, ours, repeats=repeats)
         if default:
-            line.default[count] = median_milliseconds(get, default, repeats=3)
+            line.default[count] = median_milliseconds(get, default, repeats=min(repeats, 3))
         if with_plans and not name.startswith("summary"):
             with CaptureQueriesContext(connection) as queries:
                 get(ours)
@@ -139,20 +175,20 @@ def measure_pages(table: dict[str, Line], count: int, *, with_plans: bool) -> li
 
 
 def plans_of(statements: list[str]) -> Iterator[str]:
-    """How PostgreSQL runs what reads attempts."""
-    from django.db import connection  # noqa: PLC0415
+    """Return PostgreSQL's plans of the statements that read attempts."""
+    from django.db import connection
 
     for statement in statements:
-        if 'FROM "django_valify_otp_otpsend"' in statement:
+        if 'FROM "django_valify_otp_otp' in statement:
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, SUMMARY OFF) {statement}")
                 yield from ("    " + row[0] for row in cursor.fetchall())
 
 
 def measure_export(table: dict[str, Line], count: int, largest: int) -> str:
-    """Stream the newest ``largest`` rows of it, or all."""
-    from django_valify_otp.export import BATCH_ROWS, csv_chunks  # noqa: PLC0415
-    from django_valify_otp.models import OtpSend  # noqa: PLC0415
+    """Export the newest ``largest`` rows, or all if there are fewer."""
+    from django_valify_otp.audit.export import BATCH_ROWS, csv_chunks
+    from django_valify_otp.models import OtpSend
 
     chunks = csv_chunks(OtpSend.objects.all(), whole_numbers=False)
     before, start, length, rows = memory_mib(), time.perf_counter(), 0, 0
@@ -168,13 +204,13 @@ def measure_export(table: dict[str, Line], count: int, largest: int) -> str:
 
 
 def measure_purge(table: dict[str, Line], count: int) -> Iterator[str]:
-    """Ours of most of it, then the default of the rest, with one receiver in the site."""
-    from django.db import connection  # noqa: PLC0415
-    from django.db.models.signals import post_delete  # noqa: PLC0415
-    from django.utils import timezone  # noqa: PLC0415
+    """Purge most rows with the app, the rest with ``delete()`` and a ``post_delete`` receiver."""
+    from django.db import connection
+    from django.db.models.signals import post_delete
+    from django.utils import timezone
 
-    from django_valify_otp.models import OtpSend  # noqa: PLC0415
-    from django_valify_otp.retention import purge  # noqa: PLC0415
+    from django_valify_otp.audit.retention import purge
+    from django_valify_otp.models import OtpSend
 
     longest = 0.0
 
@@ -199,7 +235,7 @@ def measure_purge(table: dict[str, Line], count: int) -> Iterator[str]:
     )
 
     def listen(**_kwargs: Any) -> None:
-        """As an app for auditing would."""
+        """Receive the signal, as an audit app would."""
 
     post_delete.connect(listen)
     before, start = memory_mib(), time.perf_counter()
@@ -214,9 +250,9 @@ def measure_purge(table: dict[str, Line], count: int) -> Iterator[str]:
 
 
 def print_table(table: dict[str, Line], sizes: list[int]) -> None:
-    """Milliseconds but where the line says otherwise, and ratios."""
+    """Print milliseconds, unless the line names another unit, and ratios."""
     head = "".join(f"{f'{size:,}':>12}{'default':>12}{'ratio':>9}" for size in sizes)
-    print(f"{'':26}{head}{'growth':>9}")  # noqa: T201
+    print(f"{'':26}{head}{'growth':>9}")
     for name, line in table.items():
         cells = ""
         for size in sizes:
@@ -224,24 +260,27 @@ def print_table(table: dict[str, Line], sizes: list[int]) -> None:
             cells += f"{ours:12.2f}"
             cells += f"{default:12.2f}{default / ours:8.1f}x" if default else f"{'':21}"
         growth = line.ours[sizes[-1]] / line.ours[sizes[0]]
-        print(f"{name:26}{cells}{growth:8.2f}x")  # noqa: T201
+        print(f"{name:26}{cells}{growth:8.2f}x")
 
 
 def main() -> None:
-    """Print a table, what cannot be in it, and the plans if they are wanted."""
+    """Print the table, the notes and, with ``--plans``, the query plans."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument(
-        "--export-rows", type=int, default=10_000_000, help="the most that are exported"
+        "--export-rows", type=int, default=10_000_000, help="the largest number of rows to export"
     )
-    parser.add_argument("--plans", action="store_true", help="of the largest size")
+    parser.add_argument(
+        "--plans", action="store_true", help="print the largest table's query plans"
+    )
+    parser.add_argument("--repeats", type=int, default=15, help="how often to ask for a page")
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.ROOT_URLCONF = "benchmarks.audit_site"
-    from benchmarks.audit_rows import load  # noqa: PLC0415
-    from django_valify_otp.totals import keep_daily_totals  # noqa: PLC0415
+    from benchmarks.audit_rows import load
+    from django_valify_otp.audit.statistics import keep_daily_totals
 
     sizes, table = sorted(arguments.rows), dict[str, Line]()
     notes, plans = [], list[str]()
@@ -252,11 +291,13 @@ def main() -> None:
             days = keep_daily_totals()
             notes.append(f"{count:>10,}: {days} daily totals {time.perf_counter() - start:.1f} s")
             is_last = count == sizes[-1]
-            plans = measure_pages(table, count, with_plans=arguments.plans and is_last)
+            plans = measure_pages(
+                table, count, repeats=arguments.repeats, with_plans=arguments.plans and is_last
+            )
             notes.append(measure_export(table, count, arguments.export_rows))
             notes += measure_purge(table, count)
     print_table(table, sizes)
-    print("\n".join(["", *notes, *plans]))  # noqa: T201
+    print("\n".join(["", *notes, *plans]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A database for a benchmark."""
+"""Create the database of a benchmark."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from django.test.utils import get_runner
 
 @contextmanager
 def tables() -> Iterator[None]:
-    """A database of its own, as the tests have."""
+    """Create a test database, and remove it at the end."""
     runner = get_runner(settings)(verbosity=0, interactive=False)
     databases = runner.setup_databases()
     yield

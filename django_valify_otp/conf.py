@@ -1,24 +1,21 @@
-"""The one reader of ``settings.VALIFY_OTP``: typed, checked, read anew at each access."""
+"""Read ``settings.VALIFY_OTP``: typed, checked, and as it is at each access."""
 
-import ipaddress
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import timedelta
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
-LANGS = ("en", "ar")
+from django_valify_otp import setting_values as values
+from django_valify_otp.setting_values import BadValue, Limit
+
+# Engines find a task by its path. So does this app, in which the task imports what hands it over.
+TASK_PATH = "django_valify_otp.tasks.send_queued_otp"
 CREDENTIALS = ("USERNAME", "PASSWORD", "CLIENT_ID", "CLIENT_SECRET")
-# Their values stay out of messages; a BASE_URL may hold a password, and people paste tokens.
-SECRETS = ("BASE_URL", "BUNDLE_KEY", "ACCESS_TOKEN_CALLABLE", *CREDENTIALS)
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-LONGEST_WINDOW = 366 * SECONDS["d"]
-LONGEST_TIMEOUT = SECONDS["h"]
-LONGEST_RETENTION_DAYS = 36_500
 
 
 class Problem(NamedTuple):
@@ -29,53 +26,139 @@ class Problem(NamedTuple):
     hint: str
 
 
-@dataclass(frozen=True)
-class Limit:
-    """At most ``count`` sends in any ``seconds`` seconds; ``text`` is as the settings have it."""
+class Key(NamedTuple):
+    """How one key is read: the id of its error, what reads it, and what it must be set to."""
 
-    text: str
-    count: int
-    seconds: int
+    error_id: str
+    read: Callable[[object], Any]
+    wanted: str
+    is_secret: bool
 
 
-class BadValue(ValueError):  # noqa: N818
-    """A value that its key cannot take."""
+def _key(
+    error_id: str,
+    read: Callable[[object], Any],
+    wanted: str,
+    *,
+    default: Any = MISSING,
+    is_secret: bool = False,
+) -> Any:
+    """Return the field of a key. A secret is in no message: people paste tokens and passwords."""
+    key = Key(error_id, read, wanted, is_secret)
+    return field(default=default, repr=not is_secret, metadata={"key": key})
+
+
+def _secret_key(error_id: str, *, default: Any = MISSING) -> Any:
+    wanted = "the text that Valify sent you, in quotes, on one line"
+    return _key(error_id, values.read_secret, wanted, default=default, is_secret=True)
+
+
+def _count_key(error_id: str, *, default: int) -> Any:
+    wanted = "a whole number from 1 to 32767"
+    return _key(error_id, values.read_whole_number(32_767), wanted, default=default)
+
+
+def _lifetime_key(error_id: str, *, default: int) -> Any:
+    wanted = "a whole number of seconds from 1 to 86400"
+    return _key(error_id, values.read_whole_number(values.SECONDS["d"]), wanted, default=default)
+
+
+def _timeout_key(error_id: str, *, default: float) -> Any:
+    wanted = "a number of seconds above 0 and up to 3600"
+    return _key(error_id, values.read_timeout, wanted, default=default)
+
+
+def _limits_key(error_id: str, *, default: list[str]) -> Any:
+    wanted = (
+        'a list of limits such as ["1/60s", "5/1h"] (units s, m, h, d; at most 366d), [] for none'
+    )
+    return _key(error_id, values.read_limits, wanted, default=values.read_limits(default))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """``VALIFY_OTP`` with its defaults filled in. Secrets are not in its ``repr``."""
+    """``VALIFY_OTP`` with its defaults filled in. Secrets are not in its ``repr``.
 
-    base_url: str = field(repr=False)
-    bundle_key: str = field(repr=False)
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    client_id: str = field(default="", repr=False)
-    client_secret: str = field(default="", repr=False)
-    access_token_callable: str | None = None
-    token_uses: int = 3
-    default_lang: str = "en"
-    connect_timeout: float = 5
-    read_timeout: float = 20
-    deadline: float = 25
-    number_send_limits: tuple[Limit, ...] = (
-        Limit("1/60s", 1, 60),
-        Limit("5/1h", 5, 3600),
-        Limit("10/1d", 10, 86_400),
+    Sites silence checks by their ids: a key keeps its own for ever, and no other key gets it.
+    """
+
+    base_url: str = _key(
+        "E010",
+        values.read_base_url,
+        "only https:// and Valify's host, such as https://valifystage.com",
+        is_secret=True,
     )
-    user_send_limits: tuple[Limit, ...] = (Limit("10/1h", 10, 3600), Limit("20/1d", 20, 86_400))
-    ip_send_limits: tuple[Limit, ...] = (Limit("300/1h", 300, 3600),)
-    global_send_limits: tuple[Limit, ...] = ()
-    verify_tries: int = 5
-    code_lifetime: int = 600
-    send_in_background: bool = False
-    queue_lifetime: int = 120
-    permission_classes: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
-    retention_days: int | None = None
+    bundle_key: str = _secret_key("E011")
+    username: str = _secret_key("E012", default="")
+    password: str = _secret_key("E013", default="")
+    client_id: str = _secret_key("E014", default="")
+    client_secret: str = _secret_key("E015", default="")
+    access_token_callable: str | None = _key(
+        "E016",
+        values.read_callable_path,
+        "the dotted path of a callable that returns an access token, or None",
+        default=None,
+        is_secret=True,
+    )
+    token_uses: int = _count_key("E017", default=3)
+    default_lang: str | None = _key(
+        "E018",
+        values.read_lang,
+        '"en", "ar" or None: the language of the request, if that is Arabic, else English',
+        default=None,
+    )
+    connect_timeout: float = _timeout_key("E019", default=5)
+    read_timeout: float = _timeout_key("E020", default=20)
+    deadline: float = _timeout_key("E021", default=25)
+    number_send_limits: tuple[Limit, ...] = _limits_key("E022", default=["1/60s", "5/1h", "10/1d"])
+    user_send_limits: tuple[Limit, ...] = _limits_key("E023", default=["10/1h", "20/1d"])
+    ip_send_limits: tuple[Limit, ...] = _limits_key("E024", default=["300/1h"])
+    global_send_limits: tuple[Limit, ...] = _limits_key("E025", default=[])
+    verify_tries: int = _count_key("E026", default=5)
+    code_lifetime: int = _lifetime_key("E027", default=600)
+    send_in_background: bool = _key(
+        "E028",
+        values.read_bool,
+        "True or False",
+        default=False,
+    )
+    queue_lifetime: int = _lifetime_key("E029", default=120)
+    permission_classes: tuple[str, ...] = _key(
+        "E030",
+        values.read_permission_classes,
+        "a list of dotted paths of DRF permission classes, each of which can be imported",
+        default=("rest_framework.permissions.IsAuthenticated",),
+    )
+    retention_days: int | None = _key(
+        "E031",
+        values.read_days,
+        "a whole number of days, at least 1, or None to keep every row",
+        default=None,
+    )
+    allow_plain_http: bool = _key(
+        "E032",
+        values.read_bool,
+        "True or False; True is for a sandbox in another container",
+        default=False,
+    )
+
+    @property
+    def longest_window(self) -> timedelta:
+        """Return the longest time that any limit looks back."""
+        limits = (
+            *self.number_send_limits,
+            *self.user_send_limits,
+            *self.ip_send_limits,
+            *self.global_send_limits,
+        )
+        return timedelta(seconds=max((limit.seconds for limit in limits), default=0))
+
+
+KEYS: dict[str, Key] = {f.name.upper(): f.metadata["key"] for f in fields(Settings)}
 
 
 def get_settings() -> Settings:
-    """The settings in force. Raises ``ImproperlyConfigured`` with all that is wrong with them."""
+    """Return the settings. Raises ``ImproperlyConfigured`` with all that is wrong with them."""
     # Tracebacks show the variables of the frames that raise: this one has no secret.
     found = _read()
     if isinstance(found, list):
@@ -84,7 +167,7 @@ def get_settings() -> Settings:
 
 
 def find_problems() -> list[Problem]:
-    """Everything that is wrong with ``VALIFY_OTP``."""
+    """Return everything that is wrong with ``VALIFY_OTP``."""
     found = _read()
     return found if isinstance(found, list) else []
 
@@ -94,24 +177,64 @@ def _read() -> Settings | list[Problem]:
     if not isinstance(raw, Mapping):
         hint = "Set VALIFY_OTP to a dict with at least BASE_URL, BUNDLE_KEY and the credentials."
         return [Problem("VALIFY_OTP", "VALIFY_OTP is not set to a dict.", hint)]
-    values: dict[str, Any] = {}
-    problems = [*_unknown_keys(raw), *_missing_keys(raw)]
-    for key, (read, wanted) in KEYS.items():
-        if key not in raw:
-            continue
-        try:
-            values[key.lower()] = read(raw[key])
-        except BadValue:
-            shown = "its value" if key in SECRETS else f"{raw[key]!r:.80}"
-            message = f"VALIFY_OTP[{key!r}] cannot be {shown}."
-            problems.append(Problem(key, message, f"Set VALIFY_OTP[{key!r}] to {wanted}."))
-    return problems or Settings(**values)
+    given = tuple([tuple(v) if isinstance(v, list) else v for v in raw.values()])
+    try:
+        # With their types, since 1 and True are the same key.
+        return _parse(tuple(raw), given, tuple(map(type, raw.values())))
+    except (BadValue, TypeError):
+        # Of a value that cannot be hashed, too: none of ours is one.
+        return _problems_of(raw)
+
+
+@lru_cache(maxsize=1)
+def _parse(keys: tuple[Any, ...], given: tuple[Any, ...], _types: tuple[type, ...]) -> Settings:
+    """Return the settings, parsed anew only where they have changed. Raises ``BadValue``."""
+    raw = dict(zip(keys, given, strict=True))
+    if _problems_of(raw):
+        raise BadValue
+    return Settings(**{key.lower(): KEYS[key].read(value) for key, value in raw.items()})
+
+
+def _problems_of(raw: Mapping[Any, object]) -> list[Problem]:
+    known = [(key, KEYS[key]) for key in raw if key in KEYS]
+    bad = [problem for key, spec in known if (problem := _problem_of(key, spec, raw[key]))]
+    plain_http = [] if any(problem.key == "BASE_URL" for problem in bad) else _plain_http(raw)
+    return [*_unknown_keys(raw), *_missing_keys(raw), *bad, *plain_http]
+
+
+def _problem_of(key: str, spec: Key, value: object) -> Problem | None:
+    try:
+        spec.read(value)
+    except BadValue as error:
+        shown = "its value" if spec.is_secret else f"{value!r:.80}"
+        message = f"VALIFY_OTP[{key!r}] {str(error) or f'cannot be {shown}'}."
+        return Problem(key, message, f"Set VALIFY_OTP[{key!r}] to {spec.wanted}.")
+    return None
+
+
+def _plain_http(raw: Mapping[Any, Any]) -> list[Problem]:
+    """Return that an address is not https, which no key alone can tell."""
+    if raw.get("ALLOW_PLAIN_HTTP", False) is not False or "BASE_URL" not in raw:
+        return []
+    if not values.is_plain_http_to_others(raw["BASE_URL"]):
+        return []
+    message = (
+        "VALIFY_OTP['BASE_URL'] begins with http://, so whoever is on the way could read the"
+        " credentials and the numbers."
+    )
+    hint = (
+        f"Set VALIFY_OTP['BASE_URL'] to {KEYS['BASE_URL'].wanted}. For a sandbox in another"
+        " container, set VALIFY_OTP['ALLOW_PLAIN_HTTP'] to True."
+    )
+    return [Problem("BASE_URL", message, hint)]
 
 
 def _unknown_keys(raw: Mapping[Any, object]) -> Iterator[Problem]:
     for key in raw:
         if key not in KEYS:
-            hint = f"Correct or remove {key!r}; the keys are {', '.join(KEYS)}."
+            alike = get_close_matches(str(key).upper(), KEYS, n=1, cutoff=0.5)
+            question = f"Did you mean {alike[0]!r}? " if alike else ""
+            hint = f"{question}Correct or remove {key!r}; the keys are {', '.join(KEYS)}."
             yield Problem("unknown", f"VALIFY_OTP has an unknown key {key!r}.", hint)
 
 
@@ -121,147 +244,5 @@ def _missing_keys(raw: Mapping[Any, object]) -> Iterator[Problem]:
         required += CREDENTIALS
     for key in required:
         if key not in raw:
-            hint = f"Set VALIFY_OTP[{key!r}] to {KEYS[key][1]}."
+            hint = f"Set VALIFY_OTP[{key!r}] to {KEYS[key].wanted}."
             yield Problem("missing", f"VALIFY_OTP[{key!r}] is missing.", hint)
-
-
-def _base_url(value: object) -> str:
-    if not isinstance(value, str) or re.search(r"[\s\x00-\x1f\x7f\\?#@]", value):
-        raise BadValue
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise BadValue from None
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
-        raise BadValue
-    return parts.geturl().rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _secret(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise BadValue
-    return value
-
-
-def _whole_number(largest: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-            raise BadValue
-        return value
-
-    return read
-
-
-def _timeout(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise BadValue
-    if not 0 < value <= LONGEST_TIMEOUT:
-        raise BadValue
-    return value
-
-
-def _limits(value: object) -> tuple[Limit, ...]:
-    if not isinstance(value, list | tuple):
-        raise BadValue
-    return tuple(_limit(item) for item in value)
-
-
-def _limit(value: object) -> Limit:
-    if not isinstance(value, str):
-        raise BadValue
-    match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})?([smhd])", value)
-    if match is None:
-        raise BadValue
-    seconds = int(match[2] or 1) * SECONDS[match[3]]
-    if seconds > LONGEST_WINDOW:
-        raise BadValue
-    return Limit(value, int(match[1]), seconds)
-
-
-def _lang(value: object) -> str:
-    if not isinstance(value, str) or value not in LANGS:
-        raise BadValue
-    return value
-
-
-def _boolean(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise BadValue
-    return value
-
-
-def _callable_path(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not callable(_imported(value)):
-        raise BadValue
-    return value
-
-
-def _permission_classes(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise BadValue
-    for path in value:
-        if not isinstance(path, str) or not hasattr(_imported(path), "has_permission"):
-            raise BadValue
-    return tuple(value)
-
-
-def _imported(path: str) -> object:
-    try:
-        return import_string(path)
-    except (ImportError, TypeError, ValueError):
-        return None
-
-
-def _days(value: object) -> int | None:
-    return None if value is None else _whole_number(LONGEST_RETENTION_DAYS)(value)
-
-
-_SECRET = (_secret, "the text that Valify sent you, in quotes, on one line")
-_COUNT = (_whole_number(32_767), "a whole number from 1 to 32767")
-_LIFETIME = (_whole_number(SECONDS["d"]), "a whole number of seconds from 1 to 86400")
-_TIMEOUT = (_timeout, "a number of seconds above 0 and up to 3600")
-_LIMITS = (_limits, 'a list of limits such as ["1/60s", "5/1h"] (units s, m, h, d), [] for none')
-
-KEYS: dict[str, tuple[Callable[[object], Any], str]] = {
-    "BASE_URL": (
-        _base_url,
-        "Valify's https address, such as https://valifystage.com, without user, query or fragment",
-    ),
-    "BUNDLE_KEY": _SECRET,
-    "USERNAME": _SECRET,
-    "PASSWORD": _SECRET,
-    "CLIENT_ID": _SECRET,
-    "CLIENT_SECRET": _SECRET,
-    "ACCESS_TOKEN_CALLABLE": (
-        _callable_path,
-        "the dotted path of a callable that returns an access token, or None",
-    ),
-    "TOKEN_USES": _COUNT,
-    "DEFAULT_LANG": (_lang, '"en" or "ar"'),
-    "CONNECT_TIMEOUT": _TIMEOUT,
-    "READ_TIMEOUT": _TIMEOUT,
-    "DEADLINE": _TIMEOUT,
-    "NUMBER_SEND_LIMITS": _LIMITS,
-    "USER_SEND_LIMITS": _LIMITS,
-    "IP_SEND_LIMITS": _LIMITS,
-    "GLOBAL_SEND_LIMITS": _LIMITS,
-    "VERIFY_TRIES": _COUNT,
-    "CODE_LIFETIME": _LIFETIME,
-    "SEND_IN_BACKGROUND": (_boolean, "True or False"),
-    "QUEUE_LIFETIME": _LIFETIME,
-    "PERMISSION_CLASSES": (
-        _permission_classes,
-        "a list of dotted paths of DRF permission classes, each of which can be imported",
-    ),
-    "RETENTION_DAYS": (_days, "a whole number of days, at least 1, or None to keep every row"),
-}

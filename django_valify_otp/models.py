@@ -1,4 +1,11 @@
-"""The record: one row for each attempt, whatever becomes of it."""
+"""The record: one row for each attempt and each try, whatever becomes of it.
+
+An *attempt* is one wish to send an OTP to one phone number: an ``OtpSend`` row. A *try* is one OTP
+that somebody typed: an ``OtpVerification`` row. A *call* is one HTTP request to Valify: an attempt
+or a try makes none, one or, after a refused access token, two. A row is *settled* when its status
+and its answer will not change any more. A *code* is this app's name for a way to end, an *error
+code* is Valify's, and the six digits are the *OTP*.
+"""
 
 import hashlib
 import uuid
@@ -7,29 +14,19 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db import models, router, transaction
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
-from django_valify_otp import exceptions, ip_addresses, verification_tokens
-from django_valify_otp.phone_numbers import SHORTEST_PREFIX, mask, normalise, normalise_prefix
+from django_valify_otp import exceptions, ip_addresses, statements, verification_tokens
+from django_valify_otp.callers import Caller, User, identify
+from django_valify_otp.phone_numbers import SHORTEST_PREFIX, mask, normalize, normalize_prefix
 
-Row = TypeVar("Row", bound="CallRecord")
+FIRST_HANDOVER_WAIT = timedelta(seconds=10)
 
-ANONYMOUS = "anonymous"
-SYSTEM = "system"
-ERASED = "erased"
-
-
-def caller_of(user: AbstractBaseUser | AnonymousUser | None) -> str:
-    """Whose an attempt is, as written on its row: it outlives the user."""
-    if user is None:
-        return SYSTEM
-    return f"user:{user.pk}" if user.is_authenticated else ANONYMOUS
+AnyRecord = TypeVar("AnyRecord", bound="CallRecord")
 
 
 def _patience(deadline: float) -> timedelta:
@@ -37,15 +34,15 @@ def _patience(deadline: float) -> timedelta:
     return timedelta(seconds=deadline + 10)
 
 
-class CallRecordQuerySet(models.QuerySet[Row]):
+class CallRecordQuerySet(models.QuerySet[AnyRecord]):
     """Rows that record calls."""
 
-    def overdue(self, *, deadline: float) -> Self:
-        """The rows whose call must be over: ``deadline`` seconds, and some, have passed."""
-        return self.filter(status="pending", called_at__lt=timezone.now() - _patience(deadline))
+    def overdue(self, now: datetime, *, deadline: float) -> Self:
+        """Return the rows whose call must be over: it began over ``deadline`` seconds ago."""
+        return self.filter(status="pending", called_at__lt=now - _patience(deadline))
 
-    def in_batches(self, size: int) -> Iterator[list[Row]]:
-        """The rows, newest first, of which there are never more than ``size`` in memory.
+    def in_batches(self, size: int) -> Iterator[list[AnyRecord]]:
+        """Return the rows, newest first, of which there are never more than ``size`` in memory.
 
         Each batch is a query of its own, which needs no connection or cursor to stay open.
         """
@@ -70,44 +67,59 @@ class CallRecord(models.Model):
     objects: models.Manager[Any]
 
     id = models.BigAutoField(primary_key=True)
-    uuid = models.UUIDField(_("ID"), default=uuid.uuid4, unique=True, editable=False)
-    status = models.CharField(_("status"), max_length=8)
-    code = models.CharField(_("code"), max_length=32, blank=True)
+    uuid = models.UUIDField(
+        pgettext_lazy("OTP", "ID"), default=uuid.uuid4, unique=True, editable=False
+    )
+    status = models.CharField(pgettext_lazy("OTP", "status"), max_length=8)
+    code = models.CharField(pgettext_lazy("OTP", "code"), max_length=32, blank=True)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        verbose_name=_("user"),
+        verbose_name=pgettext_lazy("OTP", "user"),
         on_delete=models.SET_NULL,
         null=True,
         blank=True,
         related_name="+",
+        # Checking it would wait for whoever has locked the user, and every send for that check.
+        db_constraint=False,
+        db_index=False,
     )
     caller = models.CharField(
-        _("caller"),
+        pgettext_lazy("OTP", "caller"),
         max_length=255,
-        help_text=_("Whose wish it was; stays when the user is deleted."),
+        help_text=pgettext_lazy("OTP", "Whose wish it was; stays when the user is deleted."),
     )
-    ip_address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    ip_address = models.GenericIPAddressField(
+        pgettext_lazy("OTP", "IP address"), null=True, blank=True
+    )
     token_fingerprint = models.CharField(
-        _("token fingerprint"),
+        pgettext_lazy("OTP", "token fingerprint"),
         max_length=16,
         blank=True,
-        help_text=_("The same for all calls that shared an access token."),
+        help_text=pgettext_lazy("OTP", "The same for all calls that shared an access token."),
     )
     calls = models.PositiveSmallIntegerField(
-        _("calls"), default=0, help_text=_("Requests that may have reached Valify.")
+        pgettext_lazy("OTP", "calls"),
+        default=0,
+        help_text=pgettext_lazy("OTP", "Requests that may have reached Valify."),
     )
-    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
-    error_code = models.CharField(_("Valify's error code"), max_length=64, blank=True)
-    valify_message = models.CharField(_("Valify's message"), max_length=500, blank=True)
+    http_status = models.PositiveSmallIntegerField(
+        pgettext_lazy("OTP", "HTTP status"), null=True, blank=True
+    )
+    error_code = models.CharField(
+        pgettext_lazy("OTP", "Valify's error code"), max_length=64, blank=True
+    )
+    valify_message = models.CharField(
+        pgettext_lazy("OTP", "Valify's message"), max_length=500, blank=True
+    )
     reason = models.CharField(
-        _("technical reason"),
+        pgettext_lazy("OTP", "technical reason"),
         max_length=100,
         blank=True,
-        help_text=_("What this app saw when it settled the row."),
+        help_text=pgettext_lazy("OTP", "What this app saw when it settled the row."),
     )
-    created_at = models.DateTimeField(_("created at"))
-    called_at = models.DateTimeField(_("called at"), null=True, blank=True)
-    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
+    created_at = models.DateTimeField(pgettext_lazy("OTP", "created at"))
+    called_at = models.DateTimeField(pgettext_lazy("OTP", "called at"), null=True, blank=True)
+    settled_at = models.DateTimeField(pgettext_lazy("OTP", "settled at"), null=True, blank=True)
 
     class Meta:
         abstract = True
@@ -117,32 +129,45 @@ class CallRecord(models.Model):
 
     @property
     def duration(self) -> timedelta | None:
-        """From the start of the call to the record of its answer; ``None`` while open."""
+        """Return the time from the call to the record of its answer; ``None`` while open."""
         return self.settled_at - self.called_at if self.settled_at and self.called_at else None
 
-    def is_overdue(self, *, deadline: float) -> bool:
-        """Whether its call must be over, ``deadline`` being the seconds that one may take."""
+    def is_overdue(self, now: datetime, *, deadline: float) -> bool:
+        """Tell whether its call must be over: it may take ``deadline`` seconds."""
         return (
             self.status == "pending"
             and self.called_at is not None
-            and self.called_at < timezone.now() - _patience(deadline)
+            and self.called_at < now - _patience(deadline)
         )
 
-    def settle(self, *, status: str, settled_at: datetime | None = None, **fields: Any) -> bool:
+    def settle(self, *, status: str, settled_at: datetime, **fields: Any) -> bool:
         """Record how it ended, unless somebody else did so first: then ``False``.
 
         Texts are cut to their columns. The row in memory has what the database has.
         """
+        # A queued row may have been claimed by a worker, who will settle it.
+        open_statuses = [status for status in self.OPEN if status == self.status] or self.OPEN
         fields = {name: self._cut(name, value) for name, value in fields.items()}
-        fields |= {"status": status, "settled_at": settled_at or timezone.now()}
-        using = router.db_for_write(type(self), instance=self)
-        rows = type(self).objects.using(using)
-        if rows.filter(pk=self.pk, status__in=self.OPEN).update(**fields):
+        fields |= {"status": status, "settled_at": settled_at}
+        # Not the database that the row was read from: that may be a replica.
+        using = router.db_for_write(type(self))
+        if statements.update(self, fields, where=self.identified(open_statuses), using=using):
             for name, value in fields.items():
                 setattr(self, name, value)
             return True
-        self.refresh_from_db(using=using)
+        # Without the relations: who has them at hand would lose them, and a replica may lack them.
+        columns = [field.name for field in self._meta.concrete_fields if not field.is_relation]
+        rows = type(self)._base_manager.using(using).filter(uuid=self.uuid)
+        self.refresh_from_db(using=using, fields=columns, from_queryset=rows)
         return False
+
+    def identified(self, statuses: Sequence[str]) -> statements.Where:
+        """Return what tells this row, in one of these statuses, from any other.
+
+        A primary that dies may take its last rows with it. The next one then gives their keys to
+        other rows, but never their IDs.
+        """
+        return {"status": statuses, "uuid": [self.uuid]}
 
     def _cut(self, name: str, value: Any) -> Any:
         column: Any = self._meta.get_field(name)
@@ -152,8 +177,16 @@ class CallRecord(models.Model):
 class OtpSendQuerySet(CallRecordQuerySet["OtpSend"]):
     """Attempts."""
 
+    def queued(self) -> Self:
+        """Return the attempts that wait for a worker."""
+        return self.filter(status=OtpSend.Status.QUEUED)
+
+    def queue_expired(self, now: datetime, *, queue_lifetime: int) -> Self:
+        """Return those that have waited for over ``queue_lifetime`` seconds."""
+        return self.queued().filter(created_at__lt=now - timedelta(seconds=queue_lifetime))
+
     def having_in_common(self, what: str, sibling: "OtpSend") -> Self:
-        """The attempts with a sibling's ``number``, ``caller`` or access ``token``."""
+        """Return the attempts with a sibling's ``number``, ``caller`` or access ``token``."""
         match what:
             case "number":
                 return self.filter(phone_number=sibling.phone_number)
@@ -166,15 +199,10 @@ class OtpSendQuerySet(CallRecordQuerySet["OtpSend"]):
             created_at__range=(sibling.created_at - hour, sibling.created_at + hour),
         )
 
-    def of(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """The attempts that this user made while logged in."""
-        return self.filter(caller=caller_of(user)) if user.is_authenticated else self.none()
-
-    def open_to_holders(self, *, code_lifetime: int) -> Self:
-        """Anonymous attempts of the last ``code_lifetime`` seconds, open to who knows their id."""
-        since = timezone.now() - timedelta(seconds=code_lifetime)
-        recent = Q(settled_at__gt=since) | Q(settled_at=None, created_at__gt=since)
-        return self.filter(recent, caller=ANONYMOUS)
+    def of(self, user: User) -> Self:
+        """Return the attempts that this user made while logged in."""
+        caller = identify(user)
+        return self.filter(caller=caller.name) if caller.is_logged_in else self.none()
 
 
 class OtpSend(CallRecord):
@@ -183,80 +211,142 @@ class OtpSend(CallRecord):
     class Status(models.TextChoices):
         """How far an attempt got."""
 
-        QUEUED = "queued", _("queued")
-        PENDING = "pending", _("pending")
-        SENT = "sent", _("sent")
-        REJECTED = "rejected", _("rejected")
-        FAILED = "failed", _("failed")
-        UNKNOWN = "unknown", _("unknown")
-        BLOCKED = "blocked", _("blocked")
+        QUEUED = "queued", pgettext_lazy("OTP", "queued")
+        PENDING = "pending", pgettext_lazy("OTP", "pending")
+        SENT = "sent", pgettext_lazy("OTP", "sent")
+        REJECTED = "rejected", pgettext_lazy("OTP", "rejected")
+        FAILED = "failed", pgettext_lazy("OTP", "failed")
+        UNKNOWN = "unknown", pgettext_lazy("OTP", "unknown")
+        BLOCKED = "blocked", pgettext_lazy("OTP", "blocked")
 
     class Code(models.TextChoices):
         """Why an attempt was not sent."""
 
-        SEND_LIMIT_REACHED = exceptions.SendLimitReached.code, _("send limit reached")
-        SEND_FORBIDDEN = exceptions.SendForbidden.code, _("send forbidden")
-        SENDING_PAUSED = exceptions.SendingPaused.code, _("sending paused")
-        REJECTED = exceptions.OtpRejected.code, _("rejected by Valify")
-        VALIFY_MISCONFIGURED = exceptions.ValifyMisconfigured.code, _("Valify misconfigured")
-        VALIFY_BUSY = exceptions.ValifyBusy.code, _("Valify busy")
-        VALIFY_UNREACHABLE = exceptions.ValifyUnreachable.code, _("Valify unreachable")
-        OUTCOME_UNKNOWN = exceptions.OutcomeUnknown.code, _("outcome unknown")
+        SEND_LIMIT_REACHED = (
+            exceptions.SendLimitReached.code,
+            pgettext_lazy("OTP", "send limit reached"),
+        )
+        SEND_FORBIDDEN = exceptions.SendForbidden.code, pgettext_lazy("OTP", "send forbidden")
+        SENDING_PAUSED = exceptions.SendingPaused.code, pgettext_lazy("OTP", "sending paused")
+        REJECTED = exceptions.OtpRejected.code, pgettext_lazy("OTP", "rejected by Valify")
+        VALIFY_MISCONFIGURED = (
+            exceptions.ValifyMisconfigured.code,
+            pgettext_lazy("OTP", "Valify misconfigured"),
+        )
+        VALIFY_BUSY = exceptions.ValifyBusy.code, pgettext_lazy("OTP", "Valify busy")
+        VALIFY_UNREACHABLE = (
+            exceptions.ValifyUnreachable.code,
+            pgettext_lazy("OTP", "Valify unreachable"),
+        )
+        QUEUE_EXPIRED = exceptions.QueueExpired.code, pgettext_lazy("OTP", "too long in the queue")
+        OUTCOME_UNKNOWN = exceptions.OutcomeUnknown.code, pgettext_lazy("OTP", "outcome unknown")
 
     OPEN: ClassVar = (Status.QUEUED, Status.PENDING)
     # Counts against limits, and holds an idempotency key.
     MAY_HAVE_SENT: ClassVar = (Status.QUEUED, Status.PENDING, Status.SENT, Status.UNKNOWN)
+    # With the rejected ones, or somebody could try for ever with numbers that Valify refuses.
+    MAY_HAVE_SENT_OR_REJECTED: ClassVar = (*MAY_HAVE_SENT, Status.REJECTED)
+    # What is set to the moment of its admission.
+    ADMITTED_AT: ClassVar = {
+        Status.QUEUED.value: ("created_at", "handed_over_at"),
+        Status.PENDING.value: ("created_at", "called_at"),
+    }
     # Set on a row that answers a repeated request.
     replayed = False
 
-    status = models.CharField(_("status"), max_length=8, choices=Status)
-    code = models.CharField(_("code"), max_length=32, choices=Code, blank=True)
-    phone_number = models.CharField(_("phone number"), max_length=11)
-    lang = models.CharField(_("language"), max_length=2)
-    purpose = models.CharField(_("purpose"), max_length=32, blank=True)
+    status = models.CharField(pgettext_lazy("OTP", "status"), max_length=8, choices=Status)
+    code = models.CharField(pgettext_lazy("OTP", "code"), max_length=32, choices=Code, blank=True)
+    phone_number = models.CharField(pgettext_lazy("OTP", "phone number"), max_length=11)
+    lang = models.CharField(pgettext_lazy("OTP", "language"), max_length=2)
+    purpose = models.CharField(pgettext_lazy("OTP", "purpose"), max_length=32, blank=True)
     limited_network = models.CharField(
-        _("limited network"),
+        pgettext_lazy("OTP", "limited network"),
         max_length=43,
         blank=True,
-        help_text=_("What the limits per address count as one client; empty for a private one."),
-    )
-    blocked_by = models.CharField(
-        _("blocked by"), max_length=100, blank=True, help_text=_("The limit or block that refused.")
-    )
-    idempotency_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001
-    transaction_id = models.CharField(_("transaction ID"), max_length=255, blank=True)
-    trials_remaining = models.PositiveSmallIntegerField(
-        _("trials remaining"),
-        null=True,
-        blank=True,
-        help_text=_(
-            "How often the access token of that call could still be used; not a balance of"
-            " messages or of attempts."
+        help_text=pgettext_lazy(
+            "OTP", "What the limits per address count as one client; empty for a private one."
         ),
     )
-    verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+    blocked_by = models.CharField(
+        pgettext_lazy("OTP", "blocked by"),
+        max_length=100,
+        blank=True,
+        help_text=pgettext_lazy("OTP", "The limit or block that refused."),
+    )
+    # Unique by a constraint: for a unique column PostgreSQL would get a second index, for LIKE.
+    idempotency_hash = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
+    transaction_id = models.CharField(
+        pgettext_lazy("OTP", "transaction ID"), max_length=255, blank=True
+    )
+    trials_remaining = models.PositiveSmallIntegerField(
+        pgettext_lazy("OTP", "trials remaining"),
+        null=True,
+        blank=True,
+        help_text=pgettext_lazy(
+            "OTP",
+            "How often the access token of that call could still be used; not a balance of"
+            " messages or of attempts.",
+        ),
+    )
+    verified_at = models.DateTimeField(pgettext_lazy("OTP", "verified at"), null=True, blank=True)
+    resend_at = models.DateTimeField(
+        pgettext_lazy("OTP", "resend at"),
+        null=True,
+        blank=True,
+        help_text=pgettext_lazy(
+            "OTP",
+            "From when the limits per number and per user allowed the next send, as of this one.",
+        ),
+    )
+    handed_over_at = models.DateTimeField(
+        pgettext_lazy("OTP", "handed over at"),
+        null=True,
+        blank=True,
+        help_text=pgettext_lazy(
+            "OTP", "When it last went to the task queue; empty if it never waited in one."
+        ),
+    )
+    # Null where the row does not count, so that an index of them passes over refused attempts.
+    counted_at = models.GeneratedField(
+        expression=Case(When(status__in=MAY_HAVE_SENT, then=F("created_at"))),
+        output_field=models.DateTimeField(null=True),
+        db_persist=True,
+    )
+    counted_with_rejected_at = models.GeneratedField(
+        expression=Case(When(status__in=MAY_HAVE_SENT_OR_REJECTED, then=F("created_at"))),
+        output_field=models.DateTimeField(null=True),
+        db_persist=True,
+    )
 
     objects = OtpSendQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("OTP send")
-        verbose_name_plural = _("OTP sends")
-        permissions = [("view_phone_number", _("Can view whole phone numbers"))]
+        verbose_name = pgettext_lazy("OTP", "OTP send")
+        verbose_name_plural = pgettext_lazy("OTP", "OTP sends")
+        permissions = [("view_phone_number", pgettext_lazy("OTP", "Can view whole phone numbers"))]
         # With the ID, they have what the list is ordered by, and so find a page without its rows.
+        # On PostgreSQL the migration leaves out of some the rows in which there is nothing to find.
         indexes = [
             models.Index(fields=["created_at", "id"], name="valify_send_created"),
+            models.Index(fields=["counted_at"], name="valify_send_counted"),
+            models.Index(fields=["phone_number", "counted_at"], name="valify_send_number"),
+            models.Index(fields=["caller", "counted_with_rejected_at"], name="valify_send_caller"),
+            models.Index(
+                fields=["limited_network", "counted_with_rejected_at"], name="valify_send_network"
+            ),
             models.Index(fields=["status", "created_at", "id"], name="valify_send_status"),
             models.Index(fields=["code", "created_at", "id"], name="valify_send_code"),
-            models.Index(fields=["purpose", "created_at"], name="valify_send_purpose"),
+            models.Index(fields=["purpose", "created_at", "id"], name="valify_send_purpose"),
             models.Index(
                 fields=["trials_remaining", "created_at", "id"], name="valify_send_trials"
             ),
-            models.Index(fields=["phone_number", "created_at"], name="valify_send_number"),
-            models.Index(fields=["caller", "created_at", "id"], name="valify_send_caller"),
-            models.Index(fields=["limited_network", "created_at"], name="valify_send_network"),
             models.Index(fields=["transaction_id"], name="valify_send_transaction"),
+            models.Index(fields=["ip_address", "created_at", "id"], name="valify_send_address"),
+            models.Index(fields=["blocked_by", "created_at", "id"], name="valify_send_blocked"),
+            models.Index(fields=["user"], name="valify_send_user"),
         ]
         constraints = [
+            models.UniqueConstraint(fields=["idempotency_hash"], name="valify_send_key"),
             models.CheckConstraint(
                 condition=~Q(status="sent") | ~Q(transaction_id=""),
                 name="valify_send_sent_has_transaction",
@@ -272,31 +362,74 @@ class OtpSend(CallRecord):
         ]
 
     def __str__(self) -> str:
-        return f"{self.uuid} ({self.status})"
+        # An ID that begins with digits is drawn rotated after Arabic, but not after a Latin word.
+        return f"{self.status} {self.uuid}"
 
     @property
     def masked_phone_number(self) -> str:
-        """The number, fit to be shown to anybody who may see the row."""
+        """Return the number, fit to be shown to anybody who may see the row."""
         return mask(self.phone_number)
 
-    def is_expired(self, *, code_lifetime: int) -> bool:
-        """Whether its code is older than ``code_lifetime`` seconds."""
-        lifetime = timedelta(seconds=code_lifetime)
-        return self.settled_at is not None and self.settled_at + lifetime < timezone.now()
+    def is_open_to_holders(self, now: datetime, *, code_lifetime: int) -> bool:
+        """Tell whether whoever knows the ID of this anonymous attempt may look at it.
 
-    def settle(self, *, status: str, settled_at: datetime | None = None, **fields: Any) -> bool:
-        """Record how it ended, as any row does; one that sent nothing frees its key."""
+        They may while it is open, and as long as its OTP lives.
+        """
+        return (self.settled_at or self.created_at) > now - timedelta(seconds=code_lifetime)
+
+    def is_expired(self, now: datetime, *, code_lifetime: int) -> bool:
+        """Tell whether its OTP is older than ``code_lifetime`` seconds."""
+        lifetime = timedelta(seconds=code_lifetime)
+        return self.settled_at is not None and self.settled_at + lifetime < now
+
+    def date(self, moment: datetime) -> None:
+        """Set the times of its admission."""
+        for name in self.ADMITTED_AT[self.status]:
+            setattr(self, name, moment)
+
+    def is_queue_expired(self, now: datetime, *, queue_lifetime: int) -> bool:
+        """Tell whether it has waited for a worker for over ``queue_lifetime`` seconds."""
+        lifetime = timedelta(seconds=queue_lifetime)
+        return self.status == self.Status.QUEUED and self.created_at + lifetime < now
+
+    def is_due_for_handover(self, now: datetime) -> bool:
+        """Tell whether it should go to the queue again: after 10 seconds, then 20, then 40."""
+        if self.status != self.Status.QUEUED or self.handed_over_at is None:
+            return False
+        waited = self.handed_over_at - self.created_at
+        return now >= self.created_at + 2 * waited + FIRST_HANDOVER_WAIT
+
+    def claim(self, now: datetime) -> bool:
+        """Take a queued attempt for a call that begins now, unless somebody else has: ``False``."""
+        pending = self.Status.PENDING.value
+        columns = {"status": pending, "called_at": now}
+        queued = self.identified([self.Status.QUEUED])
+        using = router.db_for_write(OtpSend)
+        if not statements.update(self, columns, where=queued, using=using):
+            return False
+        self.status, self.called_at = pending, now
+        return True
+
+    def note_handover(self, now: datetime) -> bool:
+        """Note that it went to the queue again, unless another process has done so: ``False``."""
+        using = router.db_for_write(OtpSend)
+        rows = OtpSend.objects.using(using).filter(
+            pk=self.pk,
+            uuid=self.uuid,
+            status=self.Status.QUEUED,
+            handed_over_at=self.handed_over_at,
+        )
+        return bool(rows.update(handed_over_at=now))
+
+    def settle(self, *, status: str, settled_at: datetime, **fields: Any) -> bool:
+        """Record how it ended, as any row does; one that sent nothing frees its key and place."""
         if status not in self.MAY_HAVE_SENT:
-            fields["idempotency_hash"] = None
+            fields["idempotency_hash"] = fields["resend_at"] = None
         return super().settle(status=status, settled_at=settled_at, **fields)
 
 
 class OtpVerificationQuerySet(CallRecordQuerySet["OtpVerification"]):
     """Tries."""
-
-    def spent(self) -> Self:
-        """The tries that count: a call of theirs has reached Valify, or may have."""
-        return self.exclude(status=OtpVerification.Status.FAILED, calls=0)
 
 
 class OtpVerification(CallRecord):
@@ -305,49 +438,60 @@ class OtpVerification(CallRecord):
     class Status(models.TextChoices):
         """How far a try got."""
 
-        PENDING = "pending", _("pending")
-        VERIFIED = "verified", _("verified")
-        REJECTED = "rejected", _("rejected")
-        FAILED = "failed", _("failed")
-        UNKNOWN = "unknown", _("unknown")
+        PENDING = "pending", pgettext_lazy("OTP", "pending")
+        VERIFIED = "verified", pgettext_lazy("OTP", "verified")
+        REJECTED = "rejected", pgettext_lazy("OTP", "rejected")
+        FAILED = "failed", pgettext_lazy("OTP", "failed")
+        UNKNOWN = "unknown", pgettext_lazy("OTP", "unknown")
 
     class Code(models.TextChoices):
         """Why a try did not verify its send."""
 
-        CODE_REJECTED = exceptions.CodeRejected.code, _("code rejected by Valify")
-        NOT_VERIFIABLE = exceptions.NotVerifiable.code, _("not verifiable")
-        VALIFY_MISCONFIGURED = exceptions.ValifyMisconfigured.code, _("Valify misconfigured")
-        VALIFY_BUSY = exceptions.ValifyBusy.code, _("Valify busy")
-        VALIFY_UNREACHABLE = exceptions.ValifyUnreachable.code, _("Valify unreachable")
-        OUTCOME_UNKNOWN = exceptions.OutcomeUnknown.code, _("outcome unknown")
+        CODE_REJECTED = (
+            exceptions.CodeRejected.code,
+            pgettext_lazy("OTP", "code rejected by Valify"),
+        )
+        NOT_VERIFIABLE = exceptions.NotVerifiable.code, pgettext_lazy("OTP", "not verifiable")
+        VALIFY_MISCONFIGURED = (
+            exceptions.ValifyMisconfigured.code,
+            pgettext_lazy("OTP", "Valify misconfigured"),
+        )
+        VALIFY_BUSY = exceptions.ValifyBusy.code, pgettext_lazy("OTP", "Valify busy")
+        VALIFY_UNREACHABLE = (
+            exceptions.ValifyUnreachable.code,
+            pgettext_lazy("OTP", "Valify unreachable"),
+        )
+        OUTCOME_UNKNOWN = exceptions.OutcomeUnknown.code, pgettext_lazy("OTP", "outcome unknown")
 
     OPEN: ClassVar = (Status.PENDING,)
 
     otp_send = models.ForeignKey(
         OtpSend,
-        verbose_name=_("OTP send"),
+        verbose_name=pgettext_lazy("OTP", "OTP send"),
         on_delete=models.CASCADE,
         related_name="verifications",
         # PostgreSQL's check of each send that a purge deletes takes ten times as long as the rest.
         db_constraint=False,
     )
-    status = models.CharField(_("status"), max_length=8, choices=Status)
-    code = models.CharField(_("code"), max_length=32, choices=Code, blank=True)
+    status = models.CharField(pgettext_lazy("OTP", "status"), max_length=8, choices=Status)
+    code = models.CharField(pgettext_lazy("OTP", "code"), max_length=32, choices=Code, blank=True)
     redeemed_at = models.DateTimeField(
-        _("redeemed at"),
+        pgettext_lazy("OTP", "redeemed at"),
         null=True,
         blank=True,
-        help_text=_("When the site made use of the verification."),
+        help_text=pgettext_lazy("OTP", "When the site made use of the verification."),
     )
 
     objects = OtpVerificationQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("OTP verification")
-        verbose_name_plural = _("OTP verifications")
+        verbose_name = pgettext_lazy("OTP", "OTP verification")
+        verbose_name_plural = pgettext_lazy("OTP", "OTP verifications")
         indexes = [
             models.Index(fields=["created_at"], name="valify_try_created"),
             models.Index(fields=["status", "created_at"], name="valify_try_status"),
+            models.Index(fields=["ip_address", "created_at"], name="valify_try_address"),
+            models.Index(fields=["user"], name="valify_try_user"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -361,27 +505,34 @@ class OtpVerification(CallRecord):
         ]
 
     def __str__(self) -> str:
-        return f"{self.uuid} ({self.status})"
+        return f"{self.status} {self.uuid}"
 
     @property
     def token(self) -> str:
-        """What proves the number to the rest of the site, once; ``""`` unless verified."""
+        """Return what proves the number to the site, once; ``""`` unless verified."""
         if self.status != self.Status.VERIFIED:
             return ""
-        return verification_tokens.sign(self.uuid, purpose=self.otp_send.purpose)
+        return verification_tokens.sign(self.uuid, purpose=self._sent().purpose)
 
-    def settle(self, *, status: str, settled_at: datetime | None = None, **fields: Any) -> bool:
+    def _sent(self) -> OtpSend:
+        """Return the send; from where it is written, since a replica may lack it."""
+        if OtpVerification.otp_send.is_cached(self):
+            return self.otp_send
+        return OtpSend.objects.using(router.db_for_write(OtpSend)).get(pk=self.otp_send_id)
+
+    def settle(self, *, status: str, settled_at: datetime, **fields: Any) -> bool:
         """Record how it ended, as any row does; the first one ``verified`` verifies its send.
 
         Of several that Valify takes for right, the others are ``not_verifiable``.
         """
         if status != self.Status.VERIFIED:
             return super().settle(status=status, settled_at=settled_at, **fields)
-        settled_at = settled_at or timezone.now()
-        using = router.db_for_write(type(self), instance=self)
-        sends = OtpSend.objects.using(using).filter(pk=self.otp_send_id, verified_at=None)
+        using = router.db_for_write(type(self))
+        otp_send = OtpSend(pk=self.otp_send_id)
         with transaction.atomic(using=using):
-            is_first = sends.update(verified_at=settled_at)
+            is_first = statements.update(
+                otp_send, {"verified_at": settled_at}, where={"verified_at": None}, using=using
+            )
             if not is_first:
                 status, fields["code"] = self.Status.REJECTED, self.Code.NOT_VERIFIABLE
                 fields["reason"] = "another try has verified the send"
@@ -393,34 +544,42 @@ class OtpVerification(CallRecord):
         return won
 
 
-def hash_idempotency_key(key: str, *, caller: str, phone_number: str) -> str:
-    """What the row keeps of a key: one for each user, or for each number of anybody else."""
-    owner = caller if caller.startswith("user:") else f"{caller}:{phone_number}"
+def hash_idempotency_key(key: str, *, caller: Caller, phone_number: str) -> str:
+    """Return what the row keeps of a key: one for each user, or for each number of anybody else."""
+    owner = caller.name if caller.is_logged_in else f"{caller.name}:{phone_number}"
     return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
 
 
 class SendBlockQuerySet(models.QuerySet["SendBlock"]):
     """Blocks."""
 
+    def in_force(self, now: datetime) -> Self:
+        """Return the blocks that have not ended."""
+        return self.filter(Q(ends_at=None) | Q(ends_at__gt=now))
+
+    def lift(self, now: datetime) -> int:
+        """End the blocks that are in force. Return how many there were."""
+        return self.in_force(now).update(ends_at=now)
+
     def applying_to(
         self,
+        now: datetime,
         *,
         phone_number: str,
         ip_address: str | None,
-        user: AbstractBaseUser | AnonymousUser | None,
+        user_pk: Any,
     ) -> Self:
-        """The blocks in force that forbid this send."""
+        """Return the blocks in force that forbid this send."""
         prefixes = [
             phone_number[:length] for length in range(SHORTEST_PREFIX, len(phone_number) + 1)
         ]
         networks = ip_addresses.networks_of(ip_address)
-        return self.filter(
+        return self.in_force(now).filter(
             Q(scope=SendBlock.Scope.EVERYTHING)
             | Q(scope=SendBlock.Scope.NUMBER, value=phone_number)
             | Q(scope=SendBlock.Scope.PREFIX, value__in=prefixes)
             | Q(scope=SendBlock.Scope.IP_ADDRESS, value__in=networks)
-            | Q(scope=SendBlock.Scope.USER, user__isnull=False, user=user.pk if user else None),
-            Q(ends_at=None) | Q(ends_at__gt=timezone.now()),
+            | Q(scope=SendBlock.Scope.USER, user__isnull=False, user=user_pk)
         )
 
 
@@ -430,47 +589,52 @@ class SendBlock(models.Model):
     class Scope(models.TextChoices):
         """What a block is about."""
 
-        EVERYTHING = "everything", _("everything")
-        NUMBER = "number", _("number")
-        PREFIX = "prefix", _("prefix")
-        IP_ADDRESS = "ip_address", _("IP address")
-        USER = "user", _("user")
+        EVERYTHING = "everything", pgettext_lazy("OTP", "everything")
+        NUMBER = "number", pgettext_lazy("OTP", "number")
+        PREFIX = "prefix", pgettext_lazy("OTP", "prefix")
+        IP_ADDRESS = "ip_address", pgettext_lazy("OTP", "IP address")
+        USER = "user", pgettext_lazy("OTP", "user")
 
     id = models.BigAutoField(primary_key=True)
-    scope = models.CharField(_("scope"), max_length=10, choices=Scope)
-    value = models.CharField(
-        _("value"),
-        max_length=64,
-        blank=True,
-        help_text=_(
-            "The number or its first digits in any spelling, or the IP address or network; empty"
-            " for everything and for a user."
-        ),
-    )
+    scope = models.CharField(pgettext_lazy("OTP", "scope"), max_length=10, choices=Scope)
+    # The number, its first digits, or the address; empty for everything and for a user.
+    value = models.CharField(pgettext_lazy("OTP", "value"), max_length=64, blank=True)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        verbose_name=_("user"),
+        verbose_name=pgettext_lazy("OTP", "user"),
         on_delete=models.SET_NULL,
         null=True,
         blank=True,
         related_name="+",
     )
-    reason = models.CharField(_("reason"), max_length=255, blank=True)
+    reason = models.CharField(pgettext_lazy("OTP", "reason"), max_length=255, blank=True)
     ends_at = models.DateTimeField(
-        _("ends at"), null=True, blank=True, help_text=_("Empty for a block without an end.")
+        pgettext_lazy("OTP", "ends at"),
+        null=True,
+        blank=True,
+        help_text=pgettext_lazy("OTP", "Empty for a block without an end."),
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=pgettext_lazy("OTP", "created by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+    )
+    created_at = models.DateTimeField(
+        pgettext_lazy("OTP", "created at"), default=timezone.now, editable=False
     )
 
     objects = SendBlockQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("send block")
-        verbose_name_plural = _("send blocks")
+        verbose_name = pgettext_lazy("OTP", "send block")
+        verbose_name_plural = pgettext_lazy("OTP", "send blocks")
         indexes = [models.Index(fields=["scope", "value"], name="valify_block_value")]
 
     def __str__(self) -> str:
-        is_telling = self.scope in {self.Scope.NUMBER, self.Scope.PREFIX} and len(self.value) > 6
-        shown = mask(self.value) if is_telling else self.value
-        return f"{self.scope} {shown}".rstrip()
+        return f"{self.scope} {self.masked_value}".rstrip()
 
     def __repr__(self) -> str:
         return f"<SendBlock {self.pk} ({self.scope})>"
@@ -486,20 +650,45 @@ class SendBlock(models.Model):
         """Bring the value into its one spelling. Raises ``ValidationError``."""
         scope = self.Scope(self.scope) if self.scope in self.Scope else None
         if scope is self.Scope.USER and self.user_id is None:
-            raise ValidationError({"user": _("Choose the user whose sends are forbidden.")})
+            raise ValidationError(
+                {"user": pgettext_lazy("OTP", "Choose the user whose sends are forbidden.")}
+            )
         if scope is not self.Scope.USER and self.user_id is not None:
-            raise ValidationError({"user": _("Leave this empty, or choose the scope user.")})
+            raise ValidationError(
+                {"user": pgettext_lazy("OTP", "Leave this empty, or choose the scope user.")}
+            )
         try:
-            self.value = self._normalised_value(scope)
+            self.value = self._normalized_value(scope)
         except ValueError:
-            raise ValidationError({"value": _("This value does not fit the scope.")}) from None
+            raise ValidationError(
+                {"value": pgettext_lazy("OTP", "This value does not fit the scope.")}
+            ) from None
 
-    def _normalised_value(self, scope: Scope | None) -> str:
+    def is_in_force(self, now: datetime) -> bool:
+        """Tell whether it has not ended."""
+        return self.ends_at is None or self.ends_at > now
+
+    def refused(self) -> OtpSendQuerySet:
+        """Return the attempts that it refused."""
+        return OtpSend.objects.filter(blocked_by=self.name)
+
+    @property
+    def name(self) -> str:
+        """Return what the attempts that it refused keep in ``blocked_by``."""
+        return f"SendBlock {self.pk}"
+
+    @property
+    def masked_value(self) -> str:
+        """Return the value, masked where it is a number or most of one."""
+        is_telling = self.scope in {self.Scope.NUMBER, self.Scope.PREFIX} and len(self.value) > 6
+        return mask(self.value) if is_telling else self.value
+
+    def _normalized_value(self, scope: Scope | None) -> str:
         match scope:
             case self.Scope.NUMBER:
-                return normalise(self.value)
+                return normalize(self.value)
             case self.Scope.PREFIX:
-                return normalise_prefix(self.value)
+                return normalize_prefix(self.value)
             case self.Scope.IP_ADDRESS:
                 return ip_addresses.canonical_network(self.value)
         if self.value:
@@ -511,19 +700,19 @@ class DailyTotal(models.Model):
     """How a day went, in figures about nobody, which stay when its rows are purged."""
 
     id = models.BigAutoField(primary_key=True)
-    day = models.DateField(_("day"), unique=True)
-    figures = models.JSONField(_("figures"))
+    day = models.DateField(pgettext_lazy("OTP", "day"), unique=True)
+    figures = models.JSONField(pgettext_lazy("OTP", "figures"))
 
     class Meta:
-        verbose_name = _("daily total")
-        verbose_name_plural = _("daily totals")
+        verbose_name = pgettext_lazy("OTP", "daily total")
+        verbose_name_plural = pgettext_lazy("OTP", "daily totals")
         default_permissions = ()
 
     def __str__(self) -> str:
         return str(self.day)
 
 
-class Stripe(models.Model):
+class LimitLock(models.Model):
     """A row to lock. All sends that could use up the same limit lock the same one."""
 
     COUNT: ClassVar = 256
@@ -531,9 +720,35 @@ class Stripe(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True)
 
     class Meta:
-        verbose_name = _("lock of send limits")
-        verbose_name_plural = _("locks of send limits")
+        verbose_name = pgettext_lazy("OTP", "lock of send limits")
+        verbose_name_plural = pgettext_lazy("OTP", "locks of send limits")
         default_permissions = ()
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class LimitTally(models.Model):
+    """How many attempts had counted towards the limits of one scope, up to a moment.
+
+    The difference of two tallies is what counted between them, so that no limit has to count more
+    rows than there are between two. No row of before ``counted_until`` is open, so none changes.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # An HMAC: it names neither the user nor the address.
+    scope = models.CharField(max_length=64)
+    counted_until = models.DateTimeField()
+    total = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = pgettext_lazy("OTP", "tally of send limits")
+        verbose_name_plural = pgettext_lazy("OTP", "tallies of send limits")
+        default_permissions = ()
+        indexes = [models.Index(fields=["scope", "total"], name="valify_tally_total")]
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "counted_until"], name="valify_tally_until")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope[:8]} {self.total}"

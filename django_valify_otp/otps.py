@@ -1,4 +1,4 @@
-"""OTPs as people type them."""
+"""Read OTPs as people type them."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,16 +8,19 @@ from django_valify_otp.phone_numbers import DASHES, INVISIBLE, LONGEST_SPELLING,
 
 @dataclass(frozen=True)
 class Otp:
-    """Six digits, in no ``repr``: tracebacks show the variables of their frames."""
+    """Six digits, kept out of ``repr``, as error reports show the variables of each frame."""
 
     digits: str = field(repr=False)
 
 
 def read_otp(text: object) -> Otp | None:
-    """The OTP in ASCII digits, without the spaces and dashes that people put into it.
+    """Return the OTP in ASCII digits, without the spaces and dashes that people type.
 
-    ``None`` for anything but six digits, of any script: an error raised here would show the text.
+    Return ``None`` for anything but six digits of any script. An exception would hold the text, and
+    so would an error report.
     """
+    if isinstance(text, Otp):
+        return text
     if not isinstance(text, str) or len(text) > LONGEST_SPELLING:
         return None
     digits = "".join(

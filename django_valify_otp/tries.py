@@ -1,70 +1,48 @@
-"""May this send be tried with an OTP? Decided under its row's lock, so it holds exactly."""
+"""Count the tries of a send that are spent."""
 
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
-from django.db import transaction
-from django.utils import timezone
+from django.db import connections
 
-from django_valify_otp import exceptions
-from django_valify_otp.admission import commit, lock
-from django_valify_otp.conf import Settings
-from django_valify_otp.models import OtpSend, OtpVerification, caller_of
-from django_valify_otp.valify.transport import Deadline
+from django_valify_otp import database_clock
+from django_valify_otp.database_clock import Reading
+from django_valify_otp.models import OtpSend, OtpVerification
 
 
-@dataclass(frozen=True, kw_only=True)
-class Try:
-    """One wish to verify a send."""
+class Tries(NamedTuple):
+    """The tries of a send, as they were at a time.
 
-    otp_send: OtpSend
-    user: AbstractBaseUser | AnonymousUser | None
-    ip_address: str | None
-
-
-def admit(wish: Try, settings: Settings, *, using: str, deadline: Deadline) -> OtpVerification:
-    """The new, ``pending`` row of this try, committed.
-
-    Raises ``NotVerifiable``, ``CodeExpired`` or ``TooManyTries``: then there is no row.
+    ``spent`` of them count: a call of theirs has reached Valify, or may have. The call of those
+    that are ``overdue`` must be over.
     """
-    return commit(
-        lambda uuid: _admit_once(uuid, wish, settings, using),
-        find=lambda uuid: OtpVerification.objects.using(using).filter(uuid=uuid).first(),
-        using=using,
-        deadline=deadline,
+
+    clock: Reading
+    spent: int
+    overdue: Sequence[OtpVerification]
+
+
+def look(otp_send: OtpSend, *, deadline: float, using: str) -> Tries:
+    """Read the clock and the tries of a send. Whoever calls this has locked the send."""
+    connection = connections[using]
+    statement = _statement(using, database_clock.sql_of(connection))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [otp_send.pk])
+        # By their texts: the clock's has none.
+        (_, clock_column), *spent = sorted(cursor.fetchall())
+    clock = database_clock.read(clock_column, connection)
+    # Not otp_send.verifications, which a router may read from a replica.
+    pending = OtpVerification.objects.using(using).filter(otp_send=otp_send.pk)
+    is_any_pending = any(status == OtpVerification.Status.PENDING for status, _ in spent)
+    overdue = [*pending.overdue(clock.moment, deadline=deadline)] if is_any_pending else []
+    return Tries(clock, len(spent), overdue)
+
+
+@lru_cache
+def _statement(using: str, clock: str) -> str:
+    table = connections[using].ops.quote_name(OtpVerification._meta.db_table)
+    return (
+        f"SELECT '' AS status, {clock} AS clock UNION ALL SELECT status, NULL FROM {table}"  # noqa: S608
+        " WHERE otp_send_id = %s AND NOT (status = 'failed' AND calls = 0)"
     )
-
-
-def _admit_once(uuid: UUID, wish: Try, settings: Settings, using: str) -> OtpVerification:
-    with transaction.atomic(using=using):
-        locked = lock(OtpSend.objects.using(using).filter(pk=wish.otp_send.pk))
-        if not locked:
-            raise exceptions.NotVerifiable(otp_send=wish.otp_send)
-        otp_send = locked[0]
-        _refuse(otp_send, settings)
-        now = timezone.now()
-        caller = caller_of(wish.user)
-        owner: Any = wish.user if caller.startswith("user:") else None
-        return OtpVerification.objects.using(using).create(
-            uuid=uuid,
-            otp_send=otp_send,
-            status=OtpVerification.Status.PENDING,
-            user=owner,
-            caller=caller,
-            ip_address=wish.ip_address,
-            created_at=now,
-            called_at=now,
-        )
-
-
-def _refuse(otp_send: OtpSend, settings: Settings) -> None:
-    is_sent = otp_send.status == OtpSend.Status.SENT and otp_send.phone_number
-    if not is_sent or otp_send.verified_at:
-        raise exceptions.NotVerifiable(otp_send=otp_send)
-    if otp_send.is_expired(code_lifetime=settings.code_lifetime):
-        raise exceptions.CodeExpired(otp_send=otp_send)
-    if otp_send.verifications.spent().count() >= settings.verify_tries:
-        raise exceptions.TooManyTries(otp_send=otp_send)

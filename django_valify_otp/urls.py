@@ -1,10 +1,22 @@
+from django.urls import URLPattern
 from rest_framework.routers import SimpleRouter
 
 from django_valify_otp.views import OtpSendViewSet
 
 app_name = "django_valify_otp"
 
-router = SimpleRouter()
-router.register("sends", OtpSendViewSet, basename="otp-send")
 
-urlpatterns = router.urls
+def routes(*, trailing_slash: bool) -> list[URLPattern]:
+    """Return the routes of the endpoints."""
+    router = SimpleRouter(trailing_slash=trailing_slash)
+    router.register("sends", OtpSendViewSet, basename="otp-send")
+    return [route for route in router.urls if isinstance(route, URLPattern)]
+
+
+# Without its slash, a POST would be redirected by Django and arrive as a GET. These have no name,
+# so that the others are the ones that reverse() finds.
+without_slash = [
+    URLPattern(route.pattern, route.callback) for route in routes(trailing_slash=False)
+]
+
+urlpatterns = [*routes(trailing_slash=True), *without_slash]

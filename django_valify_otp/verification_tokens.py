@@ -1,4 +1,4 @@
-"""What a verification is to the rest of the site: a signed text, bound to one purpose."""
+"""Sign and read verification tokens: signed texts, each bound to one purpose."""
 
 from uuid import UUID
 
@@ -6,15 +6,15 @@ from django.core.signing import BadSignature, Signer
 
 
 def sign(verification: UUID, *, purpose: str) -> str:
-    """The token of a verification, good for this purpose alone. It does not hold the number."""
+    """Return the token of a verification for this purpose. It does not contain the number."""
     return _signer(purpose).sign(verification.hex)
 
 
 def unsign(token: object, *, purpose: str) -> UUID | None:
-    """The verification of a token; ``None`` if it was not signed here for this purpose."""
+    """Return the verification of a token, or ``None`` if we did not sign it for this purpose."""
     try:
         return UUID(_signer(purpose).unsign(str(token)))
-    except (BadSignature, ValueError):  # some text cannot even be signed
+    except (BadSignature, ValueError):  # some texts cannot even be signed
         return None
 
 

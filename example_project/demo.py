@@ -1,4 +1,4 @@
-"""Send one OTP through a local Valify, show what is on record, and serve the example site."""
+"""Start the sandbox and the example site, send one OTP, print its row, and serve the site."""
 
 import fcntl
 import json
@@ -19,6 +19,8 @@ import django
 import requests
 from django.core.management import call_command
 
+from django_valify_otp.conf import get_settings
+
 FOLDER = Path(__file__).resolve().parent
 SANDBOX_PORT = 8900
 SITE_PORT = 8000
@@ -31,29 +33,28 @@ CREDENTIALS = (
     "VALIFY_CLIENT_SECRET",
 )
 START_SECONDS = 30
+STOP_SECONDS = 10
 
 
 def say(text: str = "") -> None:
-    """Print at once, also into a pipe."""
-    print(text, flush=True)  # noqa: T201 (a script for people)
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
 
 
 def free_port(usual: int) -> int:
-    """The usual port, or a free one if that is taken."""
-    for port in (usual, 0):
-        with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(sock.getsockname()[1])
-    raise OSError("no free port")
+    """Return the usual port, or a free one if the usual one is in use."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", usual))
+        except OSError:
+            sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
 
 @contextmanager
 def starting_alone() -> Iterator[None]:
-    """Demos that start at once take turns: two would choose one port and make the same tables."""
+    """Wait for other demos that are starting: two could choose the same port or database file."""
     lock = Path(tempfile.gettempdir()) / f"django-valify-otp-demo-{os.getuid()}.lock"
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -62,21 +63,21 @@ def starting_alone() -> Iterator[None]:
 
 @contextmanager
 def running(name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process, stopped at the end."""
-    process = subprocess.Popen([sys.executable, *arguments], cwd=FOLDER)  # noqa: S603
+    """Run a Python process, and stop it at the end."""
+    process = subprocess.Popen([sys.executable, *arguments], cwd=FOLDER)
     try:
         yield process
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            say(f"demo: {name} had to be killed")
+            say(f"demo: {name} did not stop and was killed")
 
 
 def wait_until_up(name: str, process: subprocess.Popen[bytes], url: str) -> None:
-    """Return when the address answers. Exits if the process ended before it did."""
+    """Wait until the address answers. Exit if the process ends before."""
     for _ in range(START_SECONDS * 10):
         if process.poll() is not None:
             sys.exit(f"demo: {name} ended with status {process.returncode}")
@@ -86,18 +87,18 @@ def wait_until_up(name: str, process: subprocess.Popen[bytes], url: str) -> None
             time.sleep(0.1)
         else:
             return
-    sys.exit(f"demo: {name} did not start")
+    sys.exit(f"demo: {name} did not start in {START_SECONDS} seconds")
 
 
 def session() -> requests.Session:
-    """Requests to this machine, which no proxy of the environment can reach."""
+    """Return a session without the environment's proxies: they cannot reach this machine."""
     found = requests.Session()
     found.trust_env = False
     return found
 
 
 def configure(sandbox: str) -> None:
-    """The demo's settings. The environment outranks ``.env``, which may name a live account."""
+    """Set up Django for the sandbox. This overrides ``.env``, which may name a live account."""
     os.environ |= dict.fromkeys(CREDENTIALS, "sandbox")
     os.environ |= {"VALIFY_BASE_URL": sandbox, "DEBUG": "true", "ALLOWED_HOSTS": "127.0.0.1"}
     os.environ.setdefault("DATABASE_URL", f"sqlite:///{FOLDER / 'example.sqlite3'}")
@@ -106,32 +107,37 @@ def configure(sandbox: str) -> None:
 
 
 def prepare() -> None:
-    """The tables and a superuser."""
+    """Create the tables, a superuser, and a history to look at."""
     call_command("migrate", verbosity=0)
-    from django.contrib.auth.models import User  # noqa: PLC0415 (not before setup)
+    call_command("fill_example")
+    from django.contrib.auth.models import User
 
     if not User.objects.filter(username=DEMO).exists():
         User.objects.create_superuser(username=DEMO, password=DEMO)
 
 
 def random_number() -> str:
-    """An Egyptian mobile number that the sandbox has no plans for."""
+    """Return an Egyptian mobile number for which the sandbox forces no outcome."""
     return f"010{secrets.randbelow(89_999_999) + 10_000_000}"
 
 
 def send_one(site: str) -> bool:
-    """Send an OTP through the endpoint and print what is on record; whether it was sent."""
-    from django_valify_otp.models import OtpSend  # noqa: PLC0415 (not before setup)
+    """Send an OTP through the endpoint and print its row. Return whether it was sent."""
+    from django_valify_otp.models import OtpSend
 
     body = {"phone_number": random_number(), "purpose": DEMO}
     response = session().post(f"{site}/otp/sends/", json=body, timeout=60)
     say(f"POST /otp/sends/ -> {response.status_code}")
     answer = response.json()
     say(json.dumps(answer, indent=2, ensure_ascii=False))
-    row = OtpSend.objects.filter(uuid=answer.get("id")).first()
-    if row is None:
+    if response.status_code not in {201, 202}:
         return False
-    say("\nThe audit row:")
+    row = OtpSend.objects.get(uuid=answer["id"])
+    # A queued one is sent, or given up after QUEUE_LIFETIME.
+    while row.status in OtpSend.OPEN:
+        time.sleep(0.1)
+        row.refresh_from_db()
+    say("\nThe row in the audit log (OtpSend):")
     for name in (
         "uuid",
         "status",
@@ -147,16 +153,27 @@ def send_one(site: str) -> bool:
         "duration",
     ):
         say(f"  {name}: {getattr(row, name)}")
-    return response.status_code == 201 and row.status == OtpSend.Status.SENT
+    return bool(row.status == OtpSend.Status.SENT)
+
+
+def say_what_to_look_at(site: str, sandbox: str) -> None:
+    """Print where to begin."""
+    attempts = f"{site}/admin/django_valify_otp/otpsend/"
+    say(f"\nSite:    {site}/ (confirm a number; its code arrives in the inbox beside the form)")
+    say(f"Admin:   {site}/admin/ (user name {DEMO}, password {DEMO})")
+    say(f"Summary: {attempts}summary/?period=30d (a campaign, an outage, an attack on 0128)")
+    say(f"List:    {attempts}?q=mona@example.com (why did she get no code? Or karim, salma, hana)")
+    say(f"Inbox:   {sandbox}/inbox/ (the SMS that the sandbox has sent)")
+    say("Press Ctrl-C to stop.")
 
 
 def stop(_signal: int, _frame: FrameType | None) -> None:
-    """End as if Ctrl-C had been pressed."""
+    """Stop as after Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def serve(servers: dict[str, subprocess.Popen[bytes]]) -> int:
-    """Wait for Ctrl-C, the way to end, or for the end of a server, which is a failure."""
+    """Wait for Ctrl-C. Return 1 if a server ends before."""
     try:
         while True:
             for name, process in servers.items():
@@ -173,19 +190,22 @@ def serve(servers: dict[str, subprocess.Popen[bytes]]) -> int:
 def running_servers(
     sandbox_port: int, site_port: int
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """The two processes, not yet answering."""
-    site_command = ("manage.py", "runserver", "--noreload", str(site_port))
-    with (
-        running(
-            "the sandbox", "-m", "django_valify_otp.sandbox", "--port", str(sandbox_port)
-        ) as sandbox,
-        running("the site", *site_command) as site,
-    ):
-        yield {"the sandbox": sandbox, "the site": site}
+    """Start the sandbox and the site. They do not answer yet."""
+    commands: dict[str, tuple[str, ...]] = {
+        "the sandbox": ("-m", "django_valify_otp.sandbox", "--port", str(sandbox_port)),
+        "the site": ("manage.py", "runserver", "--noreload", str(site_port)),
+    }
+    if get_settings().send_in_background:
+        commands["the worker"] = ("manage.py", "db_worker", "--no-reload")
+        commands["the sweep"] = ("manage.py", "valify_sweep", "--loop", "10")
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(running(name, *command)) for name, command in commands.items()
+        }
 
 
 def main() -> int:
-    """Exit status 0 if the OTP was sent."""
+    """Run the demo. Return 0 if the OTP was sent."""
     signal.signal(signal.SIGTERM, stop)
     with ExitStack() as stack:
         with starting_alone():
@@ -199,10 +219,7 @@ def main() -> int:
         sent = send_one(site)
         if os.environ.get("ONCE"):
             return 0 if sent else 1
-        say(f"\nSite:  {site}/")
-        say(f"Admin: {site}/admin/ (user {DEMO}, password {DEMO})")
-        say(f"Inbox: {sandbox}/inbox/")
-        say("Ctrl-C stops them.")
+        say_what_to_look_at(site, sandbox)
         return serve(servers)
 
 
@@ -210,4 +227,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("demo: stopped before the end")
+        sys.exit("demo: stopped before the OTP was sent")

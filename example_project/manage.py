@@ -1,4 +1,4 @@
-"""Django's command line for the example."""
+"""Run Django's commands for the example project."""
 
 import os
 import sys

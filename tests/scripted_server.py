@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -88,6 +89,12 @@ def silence(sock: socket.socket, _received: Received) -> None:
 
 def hang_up(_sock: socket.socket, _received: Received) -> None:
     """The end of the connection, without an answer."""
+    raise ConnectionAbortedError
+
+
+def reset(sock: socket.socket, _received: Received) -> None:
+    """The end of the connection by RST, as a process that dies leaves it."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     raise ConnectionAbortedError
 
 

@@ -6,15 +6,32 @@ import environ
 
 env = environ.Env()
 
-# In the environment, so that the processes which a test starts find the same file.
+# A file, as threads each open their own connection, which an in-memory database would not survive;
+# in the environment, so that the processes which a test starts find the same file.
 SQLITE_FILE = os.environ.setdefault(
     "TEST_SQLITE_FILE", str(Path(tempfile.gettempdir()) / f"valify-otp-{os.getpid()}.sqlite3")
 )
-DATABASES = {"default": env.db_url(default=f"sqlite:///{SQLITE_FILE}")}
+# pytest-django adds it to the name of each worker's test database.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+FILE_OF_WORKER = f"{SQLITE_FILE}_{WORKER}" if WORKER else SQLITE_FILE
+DATABASES = {"default": env.db_url(default=f"sqlite:///{FILE_OF_WORKER}")}
 IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
-# Threads each open their own connection, which an in-memory database would not survive.
-DATABASES["default"]["TEST"] = {"NAME": SQLITE_FILE if IS_SQLITE else None}
+if IS_SQLITE:
+    DATABASES["default"]["OPTIONS"] = {
+        # No test outlives a power cut, and else each commit waits for the disk.
+        "init_command": "PRAGMA synchronous = OFF",
+        # Seconds in which each of many writers has its turn, on a busy machine too.
+        "timeout": 20,
+    }
+DATABASE_ROUTERS = env.list("TEST_DATABASE_ROUTERS", default=[])
+# Runs with and without routers may share a server.
+SUFFIX = "_routed" if DATABASE_ROUTERS else ""
+TEST_NAME = SQLITE_FILE if IS_SQLITE else f"test_{DATABASES['default']['NAME']}{SUFFIX}"
+DATABASES["default"]["TEST"] = {"NAME": TEST_NAME}
+# Nothing copies rows to it: no replica could be further behind.
+DATABASES["replica"] = {**DATABASES["default"], "TEST": {"NAME": f"{TEST_NAME}_replica"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "django_valify_otp.error_reports.ErrorReportFilter"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

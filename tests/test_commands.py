@@ -7,11 +7,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
 from django.utils import timezone
-from pytest_django import Settings
 
-from django_valify_otp.models import OtpSend, OtpVerification
+from django_valify_otp.models import OtpSend, OtpVerification, SendBlock
+from tests.configuration import Configure
+from tests.factories import make_send
 from tests.scripted_server import SEND_PATH, TOKEN_PATH, ScriptedServer, answer
-from tests.test_api import make_send
 
 pytestmark = pytest.mark.django_db
 
@@ -37,8 +37,10 @@ def test_check_tells_the_reason(valify: ScriptedServer) -> None:
     assert caught.value.returncode == 1
 
 
-def test_check_of_wrong_settings(settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "TOKEN_USES": 0}
+# Django's own checks ask every database what it can do.
+@pytest.mark.django_db(databases=["default", "replica"])
+def test_check_of_wrong_settings(configure: Configure) -> None:
+    configure(TOKEN_USES=0)
     with pytest.raises(SystemCheckError, match="TOKEN_USES"):
         call_command("valify_check", skip_checks=False)
 
@@ -64,6 +66,14 @@ def test_send_that_fails(valify: ScriptedServer) -> None:
     assert "error_code: 17" in output.getvalue()
 
 
+def test_send_says_which_block_refused(valify: ScriptedServer) -> None:
+    block = SendBlock.objects.create(scope="everything")
+    output = StringIO()
+    with pytest.raises(CommandError, match="sending_paused"):
+        call_command("valify_send", NUMBER, stdout=output)
+    assert f"blocked_by: SendBlock {block.pk}\n" in output.getvalue()
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [(["0223456789"], "11 digits"), ([NUMBER, "--purpose", "sign up"], "purpose")],
@@ -80,7 +90,7 @@ def test_send_in_another_language(valify: ScriptedServer) -> None:
 
 
 def test_sweep() -> None:
-    assert run("valify_sweep") == "settled: 0\ndays totalled: 0\n"
+    assert run("valify_sweep") == "settled: 0\nhanded over: 0\ndays totalled: 0\n"
     make_send(
         status="pending",
         transaction_id="",
@@ -93,6 +103,6 @@ def test_sweep() -> None:
         created_at=timezone.now(),
         called_at=timezone.now() - timedelta(seconds=36),
     )
-    assert run("valify_sweep") == "settled: 2\ndays totalled: 0\n"
+    assert run("valify_sweep") == "settled: 2\nhanded over: 0\ndays totalled: 0\n"
     assert OtpSend.objects.get().status == "unknown"
     assert OtpVerification.objects.get().status == "unknown"

@@ -1,30 +1,29 @@
-"""TLS, proxies, keep-alive, threads and forks."""
+"""TLS, proxies, keep-alive and threads."""
 
-import os
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from django.db import connection
-from pytest_django import Settings
 
 from django_valify_otp.exceptions import ValifyUnreachable
 from django_valify_otp.models import OtpSend
 from django_valify_otp.services import send_otp
-from django_valify_otp.valify import transport
+from django_valify_otp.valify import bounded_http, tokens
+from django_valify_otp.valify.client import Account, client_for
+from tests.configuration import Configure
 from tests.scripted_server import (
     SEND_PATH,
     TOKEN_PATH,
     Received,
     ScriptedServer,
-    answer,
+    raw,
     repeat,
     sent,
     token,
@@ -39,14 +38,14 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def tls(authority: trustme.CA, settings: Settings) -> Iterator[ScriptedServer]:
+def tls(authority: trustme.CA, configure: Configure) -> Iterator[ScriptedServer]:
     """A Valify over TLS, whose authority nobody knows."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     server = ScriptedServer(tls=context)
     server.answer_token(token())
     server.answer_send(sent())
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "BASE_URL": server.base_url}
+    configure(BASE_URL=server.base_url)
     yield server
     server.close()
 
@@ -75,10 +74,10 @@ def test_an_unknown_certificate_is_refused(tls: ScriptedServer) -> None:
 
 @pytest.mark.django_db
 def test_a_certificate_of_another_host_is_refused(
-    trusted: ScriptedServer, settings: Settings
+    trusted: ScriptedServer, configure: Configure
 ) -> None:
     base_url = trusted.base_url.replace("127.0.0.1", "localhost")
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "BASE_URL": base_url}
+    configure(BASE_URL=base_url)
     with pytest.raises(ValifyUnreachable):
         send_otp(NUMBER)
     assert trusted.received == []
@@ -91,22 +90,18 @@ def test_sends_over_tls_share_a_connection(trusted: ScriptedServer) -> None:
 
 
 @pytest.mark.django_db
-def test_the_deadline_holds_over_tls(trusted: ScriptedServer, settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "DEADLINE": 0.8}
+def test_the_deadline_holds_over_tls(trusted: ScriptedServer, configure: Configure) -> None:
+    configure(DEADLINE=0.8)
     trusted.answer_token(repeat(b"x", pause=0.05))
     with pytest.raises(ValifyUnreachable):
         send_otp(NUMBER)
 
 
 @pytest.mark.django_db
-def test_a_handshake_that_never_ends(settings: Settings) -> None:
+def test_a_handshake_that_never_ends(configure: Configure) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         base_url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        settings.VALIFY_OTP = {
-            **settings.VALIFY_OTP,
-            "BASE_URL": base_url,
-            "CONNECT_TIMEOUT": 0.2,
-        }
+        configure(BASE_URL=base_url, CONNECT_TIMEOUT=0.2)
         with pytest.raises(ValifyUnreachable):
             send_otp(NUMBER)
     assert OtpSend.objects.get().reason == "token call: TimeoutError"
@@ -128,17 +123,61 @@ def test_netrc_touches_no_call(
 
 
 @pytest.mark.django_db
-def test_a_proxy_that_refuses_is_no_connection(
-    server: ScriptedServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", server.base_url)
-    monkeypatch.setenv("NO_PROXY", "")
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "BASE_URL": "https://valify.invalid"}
-    server.answers["valify.invalid:443"] = [answer(407)]
+def test_a_host_that_requests_refuses(configure: Configure) -> None:
+    configure(BASE_URL="https://*.invalid")
     with pytest.raises(ValifyUnreachable):
         send_otp(NUMBER)
-    assert OtpSend.objects.get().calls == 0
-    assert {received.path for received in server.received} == {"valify.invalid:443"}
+    assert OtpSend.objects.get().reason == "token call: InvalidURL"
+
+
+@pytest.fixture
+def far_host(server: ScriptedServer, configure: Configure) -> str:
+    """Valify, as a host of this test only: the proxies of a host are read once."""
+    host = f"valify-{server.base_url.rpartition(':')[2]}.invalid"
+    configure(BASE_URL=f"https://{host}")
+    return f"{host}:443"
+
+
+@pytest.fixture
+def proxied(
+    server: ScriptedServer, far_host: str, monkeypatch: pytest.MonkeyPatch
+) -> ScriptedServer:
+    """The proxy on the way to Valify."""
+    monkeypatch.setenv("HTTPS_PROXY", server.base_url.replace("//", "//user:hush@"))
+    monkeypatch.setenv("NO_PROXY", "")
+    return server
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [407, 502])
+def test_a_proxy_that_refuses_is_no_connection(
+    proxied: ScriptedServer, far_host: str, status: int
+) -> None:
+    head = f"HTTP/1.1 {status} hush for https://user:hush@proxy\r\nContent-Length: 0\r\n\r\n"
+    proxied.answers[far_host] = [raw(head.encode())]
+    with pytest.raises(ValifyUnreachable):
+        send_otp(NUMBER)
+    row = OtpSend.objects.get()
+    assert (row.status, row.code, row.calls) == ("failed", "valify_unreachable", 0)
+    assert row.reason == f"token call: the proxy answered HTTP {status}"
+    assert {received.path for received in proxied.received} == {far_host}
+
+
+@pytest.mark.django_db
+def test_a_proxy_that_is_away_is_named(
+    proxied: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hush@127.0.0.1:9")
+    with pytest.raises(ValifyUnreachable):
+        send_otp(NUMBER)
+    assert OtpSend.objects.get().reason == "token call: the proxy: ConnectionRefusedError"
+
+
+@pytest.mark.django_db
+def test_no_proxy(trusted: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert send_otp(NUMBER).status == OtpSend.Status.SENT
 
 
 @pytest.mark.django_db
@@ -168,18 +207,66 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced(valify: ScriptedServ
 
 
 @pytest.mark.django_db
+def test_headers(valify: ScriptedServer) -> None:
+    send_otp(NUMBER)
+    [token_call] = valify.at(TOKEN_PATH)
+    [call] = valify.at(SEND_PATH)
+    headers = {
+        "host": valify.base_url.removeprefix("http://"),
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": "django-valify-otp",
+    }
+    assert token_call.headers == {
+        **headers,
+        "content-type": "application/x-www-form-urlencoded",
+        "content-length": str(len(token_call.body)),
+    }
+    assert call.headers == {
+        **headers,
+        "authorization": "Bearer token-1",
+        "content-type": "application/json",
+        "content-length": str(len(call.body)),
+    }
+
+
+@pytest.mark.django_db
+def test_a_client_that_is_closed_goes_on(valify: ScriptedServer) -> None:
+    """Settings change in another thread, between the two calls of a send."""
+    other = Account(
+        base_url="https://other.invalid",
+        bundle_key="other",
+        username="other",
+        password="other",
+        client_id="other",
+        client_secret="other",
+        token_uses=3,
+        connect_timeout=5,
+        read_timeout=20,
+    )
+
+    def answer_and_change(sock: Any, received: Received) -> None:
+        client_for(other)
+        token()(sock, received)
+
+    valify.answer_token(answer_and_change)
+    assert send_otp(NUMBER).status == OtpSend.Status.SENT
+    assert valify.connections == 2
+
+
+@pytest.mark.django_db
 def test_a_connection_that_was_idle_for_long_is_not_trusted(
     valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_otp(NUMBER)
-    monkeypatch.setattr(transport, "IDLE_SECONDS", 0)
+    monkeypatch.setattr(bounded_http, "IDLE_SECONDS", 0)
     assert send_otp(NUMBER).status == OtpSend.Status.SENT
-    assert valify.connections > 1
+    assert valify.connections == 2
 
 
 @pytest.mark.django_db
-def test_no_request_starts_after_the_deadline(valify: ScriptedServer, settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "DEADLINE": 1e-9}
+def test_no_request_starts_after_the_deadline(valify: ScriptedServer, configure: Configure) -> None:
+    configure(DEADLINE=1e-9)
     with pytest.raises(ValifyUnreachable):
         send_otp(NUMBER)
     assert valify.received == []
@@ -187,8 +274,12 @@ def test_no_request_starts_after_the_deadline(valify: ScriptedServer, settings: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_threads_share_tokens_and_connections(valify: ScriptedServer) -> None:
+@pytest.mark.parametrize("worth_a_thread", [0, 60], ids=["ahead", "not ahead"])
+def test_threads_share_tokens_and_connections(
+    valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch, worth_a_thread: int
+) -> None:
     """300 sends from 8 threads, against a server that knows what each token still may."""
+    monkeypatch.setattr(tokens, "WORTH_A_THREAD_SECONDS", worth_a_thread)
     uses: dict[str, int] = {}
     lock = threading.Lock()
 
@@ -220,30 +311,6 @@ def test_threads_share_tokens_and_connections(valify: ScriptedServer) -> None:
     assert max(uses.values()) == 3
     assert len(uses) <= 300 / 3 + 16
     assert len(valify.at(SEND_PATH)) == 300
-    assert valify.connections <= 8
+    # One more than the threads, for the token that is fetched ahead.
+    assert valify.connections <= 8 + 1
     assert OtpSend.objects.values("transaction_id").distinct().count() == 300
-
-
-def send_in_child(result: Any) -> None:
-    connection.close()
-    otp_send = send_otp(NUMBER)
-    result.put((otp_send.status, otp_send.token_fingerprint))
-
-
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.django_db(transaction=True)
-def test_a_forked_process_has_a_client_of_its_own(valify: ScriptedServer) -> None:
-    valify.answer_token(token("parent"), token("child"))
-    parent = send_otp(NUMBER)
-    connection.close()
-    context = get_context("fork")
-    results = context.SimpleQueue()
-    child = context.Process(target=send_in_child, args=[results])
-    child.start()
-    status, fingerprint = results.get()
-    child.join()
-    assert (status, child.exitcode) == (OtpSend.Status.SENT, 0)
-    assert fingerprint != parent.token_fingerprint
-    assert send_otp(NUMBER).token_fingerprint == parent.token_fingerprint
-    assert valify.connections == 2
-    assert os.getpid() != child.pid

@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from django_valify_otp import export
+from django_valify_otp.audit import export
 from django_valify_otp.models import OtpSend
-from tests.test_admin import LIST
-from tests.test_api import MASKED, NUMBER, make_send, staff
+from tests.factories import MASKED, NUMBER, make_send, staff
+from tests.pages import EXPORT, LIST
 
 pytestmark = pytest.mark.django_db
-
-EXPORT = reverse("admin:otp-send-export")
 
 
 @pytest.fixture
@@ -92,6 +92,12 @@ def test_all_that_is_known(desk: Client, user: User) -> None:
     }
 
 
+def test_an_attempt_without_a_call_has_no_duration(desk: Client) -> None:
+    make_send(status="blocked", transaction_id="", called_at=None)
+    [found] = exported(desk)
+    assert (found["called_at"], found["duration_seconds"]) == ("", "")
+
+
 def test_it_is_a_file_that_excel_reads(desk: Client) -> None:
     response = desk.get(EXPORT)
     assert response["Content-Type"] == "text/csv; charset=utf-8"
@@ -106,7 +112,7 @@ def test_numbers_are_masked(desk: Client) -> None:
     text = text_of(desk, q=NUMBER)
     assert MASKED in text
     assert NUMBER not in text
-    entry = LogEntry.objects.get()
+    entry = LogEntry.objects.latest("pk")
     assert entry.change_message == f"Exported as CSV with masked phone numbers: q={MASKED}"
 
 
@@ -124,13 +130,21 @@ def test_whole_numbers_take_a_permission_and_leave_a_trace(inspector: Client) ->
     [
         ("T1", "T1"),
         ("01012345678;", "010*****678;"),
-        ("+20 1012345678 x", "+20 101****678 x"),
+        ("+20 1012345678 x", "010*****678 x"),
+        ("010-6750-23299", "010-****-**299"),
+        ("010 6750 232", "010 **** 232"),
+        ("0106750232O9", "010*****32O9"),
+        ("٠١٠٦٧٥٠٢٣٢٩٩", "٠١٠******٢٩٩"),
+        ("0106750", "010*750"),
+        ("01012345678 01112345678", "010*****678 011*****678"),
         ("6f9619ff-8b86-d011-b42d-00cf4fc964ff", "6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
     ],
 )
 def test_what_was_searched_for_is_in_the_trace(desk: Client, term: str, shown: str) -> None:
     desk.get(EXPORT, {"q": term})
-    assert LogEntry.objects.get().change_message.endswith(f": q={shown}")
+    # A text with a number in it could be a user's name: the search for it is an entry too.
+    export = LogEntry.objects.get(change_message__startswith="Exported")
+    assert export.change_message.endswith(f": q={shown}")
 
 
 def test_the_trace_is_there_before_the_first_row(inspector: Client) -> None:
@@ -148,10 +162,14 @@ def test_the_trace_is_there_before_the_first_row(inspector: Client) -> None:
         "+1",
         "-1",
         "@SUM(A1)",
-        "\t=1",
-        "\r=1",
-        "\n=1",
         "  =1",
+        "\u200b=1",
+        "\u200f\u2060=1",
+        "\ufeff+1",
+        "\x7f\x1b=1",
+        "\u00ad@A1",
+        '"=1',
+        "('=1",
         "\uff1d1",
         "\uff0b1",
         "\uff0d1",
@@ -163,10 +181,32 @@ def test_spreadsheets_compute_nothing(desk: Client, text: str) -> None:
     assert exported(desk)[0]["valify_message"] == f"'{text}"
 
 
-def test_other_texts_are_as_they_were(desk: Client) -> None:
-    make_send(valify_message="1=1, 'x'", transaction_id="a-b")
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a;=1+1", "a;'=1+1"),
+        ("a; =1;+2", "a;' =1;'+2"),
+        ('a;"=1', "a;'\"=1"),
+        ("a\n=1", "a\n'=1"),
+        ("\t=1", "\t'=1"),
+        ("\r\n@A1", "\r\n'@A1"),
+        ("a|-1", "a|'-1"),
+        ("a,\u200b=1", "a,'\u200b=1"),
+        ("أ؛=1", "أ؛'=1"),
+        (";;;=1", ";;;'=1"),
+    ],
+)
+def test_no_separator_begins_a_formula(desk: Client, text: str, shown: str) -> None:
+    """Excel in Arabic splits at semicolons, and inside of quotes that begin in another cell."""
+    make_send(valify_message=text)
+    assert exported(desk)[0]["valify_message"] == shown
+
+
+@pytest.mark.parametrize("text", ["1=1, 'x'", "a;b=1", "(a) - b; c", "x@y.z, w", "٣=1", "", "; "])
+def test_other_texts_are_as_they_were(desk: Client, text: str) -> None:
+    make_send(valify_message=text, transaction_id="a-b")
     [found] = exported(desk)
-    assert (found["valify_message"], found["transaction_id"]) == ("1=1, 'x'", "a-b")
+    assert (found["valify_message"], found["transaction_id"]) == (text, "a-b")
 
 
 def test_names_of_users_compute_nothing(desk: Client) -> None:
@@ -219,6 +259,57 @@ def test_a_filter_that_makes_no_sense(desk: Client) -> None:
     assert response.status_code == 302
     assert response["Location"] == f"{LIST}?e=1"
     assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("url", [LIST, EXPORT])
+@pytest.mark.parametrize("name", ["q", "status__exact", "sibling", "trials", "created_at__gte"])
+@pytest.mark.parametrize("value", ["\0", "T1\0"])
+def test_what_no_database_can_look_for(desk: Client, url: str, name: str, value: str) -> None:
+    response = desk.get(url, {name: value})
+    assert (response.status_code, response["Location"][-4:]) == (302, "?e=1")
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("url", [LIST, EXPORT])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "",
+        "2026-01-01 00:00:00",
+        "2026-01-01 00:00:00+23:59",
+        "9999-12-31 23:59:59-14:00",
+        "0001-01-01 00:00:00+14:00",
+        "2026-02-30 00:00:00+00:00",
+    ],
+)
+def test_moments_that_no_database_can_compare(desk: Client, url: str, moment: str) -> None:
+    response = desk.get(url, {"created_at__lt": moment})
+    assert (response.status_code, response["Location"][-4:]) == (302, "?e=1")
+
+
+@pytest.mark.parametrize("url", [LIST, EXPORT])
+@pytest.mark.parametrize("charset", ["unicode_escape", "utf-16", "utf-7", "nonsense"])
+def test_addresses_are_utf_8(desk: Client, url: str, charset: str) -> None:
+    content_type = f"text/plain; charset={charset}"
+    query = {"q": "\\ud800\\x00٣"}
+    assert desk.get(url, query, CONTENT_TYPE=content_type).status_code == 200
+    summary = reverse("admin:otp-send-summary")
+    assert desk.get(summary, query, CONTENT_TYPE=content_type).status_code == 200
+
+
+def test_a_person_whom_the_log_cannot_name_exports_nothing(desk: Client) -> None:
+    """On an admin site for principals of another model."""
+    request = RequestFactory().get(EXPORT)
+    request.user = Robot()  # type: ignore[assignment]
+    with pytest.raises(PermissionDenied):
+        site.get_model_admin(OtpSend).export_view(request)  # type: ignore[attr-defined]
+
+
+class Robot:
+    """May see everything, and is no user."""
+
+    def has_perm(self, _permission: str) -> bool:
+        return True
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7])

@@ -1,14 +1,12 @@
 """Thousands of attempts against a vendor, a network and processes that fail at random.
 
 Afterwards the vendor's own record of what it sent is compared with the rows. The seed is printed;
-``VALIFY_FAULT_SEED`` gives it.
+``VALIFY_FAULT_SEED`` gives another one, or with ``fresh`` a new one in each run.
 """
 
-import os
 import random
 import signal
 import socket
-import struct
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +17,14 @@ from typing import Any, NamedTuple
 import pytest
 from django.db import connection, connections
 from django.utils import timezone
-from pytest_django import Settings
 
+from django_valify_otp import tallies
 from django_valify_otp.exceptions import ValifyOtpError
-from django_valify_otp.models import OtpSend
+from django_valify_otp.models import LimitTally, OtpSend
 from django_valify_otp.services import send_otp, sweep
-from tests.processes import fork
+from tests.configuration import Configure
+from tests.crowds import check_tallies, everything
+from tests.processes import MANY_PROCESSES, fork
 from tests.scripted_server import (
     Answer,
     Received,
@@ -33,10 +33,12 @@ from tests.scripted_server import (
     hang_up,
     raw,
     repeat,
+    reset,
     sent,
     silence,
     token,
 )
+from tests.seeds import seed_of
 
 ATTEMPTS = 2_000
 WORKERS = 4
@@ -45,14 +47,9 @@ ATTEMPTS_OF_A_WORKER = 100
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+    *MANY_PROCESSES,
     pytest.mark.timeout(400),
 ]
-
-
-def reset(sock: socket.socket, _received: Received) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    raise ConnectionAbortedError
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -174,12 +171,16 @@ def run_round(first: int, chance: random.Random) -> int:
 
 
 def test_faults(
-    valify: ScriptedServer, settings: Settings, capsys: pytest.CaptureFixture[str]
+    valify: ScriptedServer,
+    configure: Configure,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seed = os.environ.get("VALIFY_FAULT_SEED") or str(random.SystemRandom().randrange(10**9))
+    seed = seed_of("VALIFY_FAULT_SEED")
     chance = random.Random(seed)
     vendor = FaultyValify(valify, chance)
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "READ_TIMEOUT": 0.2, "DEADLINE": 0.7}
+    configure(READ_TIMEOUT=0.2, DEADLINE=0.7, GLOBAL_SEND_LIMITS=["1000000/1h"])
+    monkeypatch.setattr(tallies, "STEP", 50)
     first = killed = 0
     while OtpSend.objects.count() < ATTEMPTS:
         killed += run_round(first, chance)
@@ -189,13 +190,15 @@ def test_faults(
     swept = sweep()
     statuses = Counter(OtpSend.objects.values_list("status", flat=True))
     with capsys.disabled():
-        print(  # noqa: T201 (what the run found is of interest also where it holds)
+        print(
             f"\nfaults on {connection.vendor}, seed {seed}: {sum(statuses.values())} attempts"
             f" {dict(statuses)}, {len(vendor.sms)} SMS, {killed} processes killed,"
             f" {pending} rows left pending, {swept} swept"
         )
     compare(vendor)
     assert pending == swept
+    assert LimitTally.objects.count() > 10
+    check_tallies(everything("1000000/1h"), timezone.now())
 
 
 def compare(vendor: FaultyValify) -> None:

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from django_valify_otp.exceptions import IdempotencyConflict, OutcomeUnknown
 from django_valify_otp.models import OtpSend, SendBlock
 from django_valify_otp.services import send_otp, sweep
+from tests.configuration import Configure
 from tests.scripted_server import SEND_PATH, Answer, ScriptedServer, answer, hang_up, sent, token
 
 pytestmark = pytest.mark.django_db
@@ -21,8 +22,8 @@ OTHER = "01112345678"
 KEY = "c0ffee"
 
 
-def post(api: APIClient, key: str | None = KEY, **body: Any) -> Any:
-    headers = {} if key is None else {"Idempotency-Key": key}
+def post(api: APIClient, key: str | None = KEY, *, reader: str = "en", **body: Any) -> Any:
+    headers = {"Accept-Language": reader} | ({} if key is None else {"Idempotency-Key": key})
     data = {"phone_number": NUMBER, **body}
     return api.post("/otp/sends/", data, format="json", headers=headers)
 
@@ -52,14 +53,25 @@ def test_another_request_under_the_same_key(
     response = post(api, **change)
     assert response.status_code == 409
     assert response.json() == {
-        "detail": "This Idempotency-Key belongs to another request,"
-        " or to one that is still under way.",
+        "detail": "This Idempotency-Key was used for another request,"
+        " or its first request is still in progress.",
         "code": "idempotency_conflict",
         "id": first.json()["id"],
         "error_code": None,
     }
     assert "Idempotency-Replayed" not in response.headers
     assert OtpSend.objects.count() == 1
+
+
+def test_a_repeated_request_may_come_in_another_language(
+    valify: ScriptedServer, api: APIClient
+) -> None:
+    first = post(api, reader="ar")
+    again, conflict = post(api), post(api, lang="en")
+    assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+    assert again.json()["lang"] == "ar"
+    assert conflict.status_code == 409
+    assert post(api, lang="ar").json()["id"] == first.json()["id"]
 
 
 def test_an_unknown_outcome_holds_the_key(valify: ScriptedServer, api: APIClient) -> None:
@@ -107,9 +119,9 @@ def test_a_refusal_here_does_not_take_the_key(
 
 
 def test_a_replay_comes_before_limits_and_blocks(
-    valify: ScriptedServer, api: APIClient, settings: Settings
+    valify: ScriptedServer, api: APIClient, configure: Configure
 ) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "NUMBER_SEND_LIMITS": ["1/1h"]}
+    configure(NUMBER_SEND_LIMITS=["1/1h"])
     first = post(api)
     assert post(api).json() == first.json()
     SendBlock.objects.create(scope="everything")
@@ -168,6 +180,7 @@ def pending(seconds: float) -> OtpSend:
     return row
 
 
+@pytest.mark.usefixtures("clock")
 def test_the_first_attempt_is_still_under_way(valify: ScriptedServer) -> None:
     row = pending(34)
     with pytest.raises(IdempotencyConflict) as caught:
@@ -187,6 +200,7 @@ def test_whoever_meets_a_dead_attempt_settles_it(valify: ScriptedServer) -> None
     assert len(valify.at(SEND_PATH)) == 1
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize(("seconds", "status"), [(34, "pending"), (36, "unknown")])
 def test_whoever_looks_at_a_dead_attempt_settles_it(
     valify: ScriptedServer, user: User, api: APIClient, seconds: float, status: str

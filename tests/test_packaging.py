@@ -45,7 +45,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the wheel and the source distribution."""
     folder = tmp_path_factory.mktemp("built")
     shutil.copytree(PROJECT, folder / "source", ignore=LEFT_OUT)
-    shutil.copy(PROJECT / "example_project" / ".env.example", folder / "source/example_project")
+    for name in (".importlinter", "example_project/.env.example"):
+        shutil.copy(PROJECT / name, folder / "source" / name)
     run(sys.executable, "-m", "build", "--outdir", str(folder), cwd=folder / "source")
     return folder
 
@@ -56,7 +57,7 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Path) -> None:
     package = PROJECT / "django_valify_otp"
     wanted = {
         str(path.relative_to(PROJECT))
-        for pattern in ("*.py", "*.css", "*.html", "*.mo", "*.po", "py.typed")
+        for pattern in ("*.py", "*.css", "*.html", "*.js", "*.mo", "*.po", "py.typed")
         for path in package.rglob(pattern)
     }
     assert "django_valify_otp/migrations/0001_initial.py" in wanted
@@ -68,7 +69,7 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Path) -> None:
     }
 
 
-def test_the_wheel_needs_four_packages(built: Path) -> None:
+def test_the_wheel_needs_five_packages(built: Path) -> None:
     [wheel] = built.glob("*.whl")
     metadata = zipfile.ZipFile(wheel).read("django_valify_otp-0.1.0.dist-info/METADATA").decode()
     needed = [
@@ -76,7 +77,13 @@ def test_the_wheel_needs_four_packages(built: Path) -> None:
         for line in metadata.splitlines()
         if line.startswith("Requires-Dist: ") and "extra ==" not in line
     ]
-    assert sorted(needed) == ["django", "djangorestframework", "phonenumberslite", "requests"]
+    assert sorted(needed) == [
+        "django",
+        "djangorestframework",
+        "phonenumberslite",
+        "requests",
+        "urllib3",
+    ]
 
 
 def test_the_source_distribution_can_be_tested(built: Path) -> None:
@@ -84,13 +91,16 @@ def test_the_source_distribution_can_be_tested(built: Path) -> None:
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
+        ".importlinter",
         "CHANGELOG.rst",
+        "CONTRIBUTING.rst",
         "LICENSE",
         "Makefile",
         "README.rst",
-        "benchmarks/overhead.py",
+        "benchmarks/send.py",
         "example_project/demo.py",
         "example_project/example/static/example/page.js",
+        "noxfile.py",
         "tests/test_packaging.py",
     } <= names
 

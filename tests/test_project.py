@@ -2,14 +2,17 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import polib
 import pytest
 from django.apps import apps
+from django.contrib import admin
 from django.core.management import call_command, get_commands
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -17,9 +20,11 @@ from docutils.core import publish_doctree
 
 import django_valify_otp
 from django_valify_otp.conf import KEYS, Settings
+from tests import catalogues
 
 PACKAGE = Path(django_valify_otp.__file__).parent
 PROJECT = PACKAGE.parent
+Text = tuple[str | None, str]
 CATALOGUE = PACKAGE / "locale" / "ar" / "LC_MESSAGES" / "django.po"
 
 
@@ -29,49 +34,76 @@ def test_the_arabic_catalogue_is_complete() -> None:
     assert not [entry.msgid for entry in catalogue if entry.fuzzy or not entry.translated()]
 
 
-def test_the_arabic_catalogue_is_compiled() -> None:
-    source = {entry.msgid: entry.msgstr for entry in polib.pofile(str(CATALOGUE))}
-    compiled = polib.mofile(str(CATALOGUE.with_suffix(".mo")))
-    assert {entry.msgid: entry.msgstr for entry in compiled} == source
+def test_the_catalogues_are_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    copies = [tmp_path / f"{n}.po" for n in range(len(catalogues.CATALOGUES))]
+    for source, copy in zip(catalogues.CATALOGUES, copies, strict=True):
+        copy.write_bytes(source.read_bytes())
+    compiled = [path.with_suffix(".mo").read_bytes() for path in catalogues.CATALOGUES]
+    monkeypatch.setattr(catalogues, "CATALOGUES", copies)
+    catalogues.main()
+    assert [copy.with_suffix(".mo").read_bytes() for copy in copies] == compiled
+
+
+def text_of(entry: polib.POEntry | polib.MOEntry) -> Text:
+    return entry.msgctxt, entry.msgid
 
 
 def test_the_arabic_catalogue_has_every_name_of_the_models() -> None:
-    known = {entry.msgid for entry in polib.pofile(str(CATALOGUE))}
+    known = {text_of(entry) for entry in polib.pofile(str(CATALOGUE))}
     for model in apps.get_app_config("django_valify_otp").get_models():
         names: list[Any] = [model._meta.verbose_name, model._meta.verbose_name_plural]
         for field in model._meta.get_fields():
             names += [getattr(field, "verbose_name", ""), getattr(field, "help_text", "")]
             names += [label for _, label in getattr(field, "choices", None) or []]
-        source_texts = {name._args[0] for name in names if hasattr(name, "_args")}
+        source_texts = {name._args for name in names if hasattr(name, "_args")}
         assert source_texts
         assert source_texts <= known
 
 
-GETTEXT = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
+WITH_CONTEXT = {"pgettext", "pgettext_lazy"}
+OTHERS = {"gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
 
 
-def texts_of_module(path: Path) -> set[str]:
+def texts_of_module(path: Path) -> Iterator[Text]:
     """What a module has translated."""
-    calls = [
-        node
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in GETTEXT
-    ]
-    return {call.args[0].value for call in calls}  # type: ignore[attr-defined]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            match getattr(node.func, "id", ""):
+                case name if name in WITH_CONTEXT:
+                    context, text = map(ast.literal_eval, node.args)
+                    yield context, text
+                case "npgettext" | "npgettext_lazy":
+                    context, text, _plural = map(ast.literal_eval, node.args[:3])
+                    yield context, text
 
 
-def texts_of_template(path: Path) -> set[str]:
-    """What a template has translated."""
-    found = re.findall(r"""{% translate (["'])(.*?)\1""", path.read_text("utf-8"))
-    return {text for _, text in found}
+def texts_of_template(path: Path) -> Iterator[Text]:
+    """What a template has translated; a text without a context is one of Django's admin."""
+    tag = r"""{% translate (["'])(.*?)\1 context (["'])(\w+)\3 %}"""
+    for _, text, _, context in re.findall(tag, path.read_text("utf-8")):
+        yield context, text
 
 
 def test_the_arabic_catalogue_has_every_text_and_no_other() -> None:
-    texts = set().union(
-        *(texts_of_module(path) for path in PACKAGE.rglob("*.py")),
-        *(texts_of_template(path) for path in PACKAGE.rglob("*.html")),
-    )
-    assert {entry.msgid for entry in polib.pofile(str(CATALOGUE))} == texts
+    texts = {
+        *chain.from_iterable(texts_of_module(path) for path in PACKAGE.rglob("*.py")),
+        *chain.from_iterable(texts_of_template(path) for path in PACKAGE.rglob("*.html")),
+    }
+    assert {text_of(entry) for entry in polib.pofile(str(CATALOGUE))} == texts
+
+
+def test_no_other_app_can_translate_our_texts_nor_we_theirs() -> None:
+    """Texts without a context are shared by all the apps of a site."""
+    assert {context for context, _ in map(text_of, polib.pofile(str(CATALOGUE)))} == {"OTP"}
+    for path in PACKAGE.rglob("*.py"):
+        names = {
+            n.id for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Name)
+        }
+        assert not names & OTHERS, path
+    admins = (Path(admin.__file__).parent / "locale/en/LC_MESSAGES/django.po").read_text("utf-8")
+    for path in PACKAGE.rglob("*.html"):
+        for _, text in re.findall(r"""{% translate (["'])([^"']*)\1 %}""", path.read_text("utf-8")):
+            assert f'msgid "{text}"' in admins, path
 
 
 @pytest.mark.django_db
@@ -90,35 +122,6 @@ def test_migrations_can_be_walked_back_and_forth() -> None:
     executor = MigrationExecutor(connection)
     executor.migrate(targets)
     assert "django_valify_otp_otpsend" in connection.introspection.table_names()
-
-
-def imports(path: Path) -> set[str]:
-    """The top-level packages that a module imports."""
-    return set(re.findall(r"^(?:from|import) (\w+)", path.read_text("utf-8"), re.MULTILINE))
-
-
-def test_migrations_import_nothing_of_ours() -> None:
-    for path in (PACKAGE / "migrations").glob("0*.py"):
-        assert "django_valify_otp" not in imports(path)
-
-
-def test_the_vendor_room_knows_no_django() -> None:
-    for path in (PACKAGE / "valify").glob("*.py"):
-        assert not imports(path) & {"django", "rest_framework"}, path
-
-
-def test_only_the_vendor_room_imports_requests() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        assert path.parent.name == "valify" or "requests" not in imports(path), path
-
-
-def test_the_sandbox_imports_nothing_of_the_rest() -> None:
-    for path in (PACKAGE / "sandbox").glob("*.py"):
-        ours = re.findall(
-            r"^\s*(?:from|import) (django_valify_otp\S*)", path.read_text("utf-8"), re.MULTILINE
-        )
-        assert all(name.startswith("django_valify_otp.sandbox") for name in ours), path
-        assert "django" not in imports(path), path
 
 
 def readme() -> str:
@@ -147,7 +150,17 @@ def test_the_readme_has_each_command() -> None:
     assert set(re.findall(r"manage\.py (valify_\w+)", readme())) == commands
 
 
-@pytest.mark.parametrize("name", ["README.rst", "CHANGELOG.rst", "docs/audit.rst"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.rst",
+        "CHANGELOG.rst",
+        "CONTRIBUTING.rst",
+        "docs/audit.rst",
+        "docs/demo.rst",
+        "docs/deploying.rst",
+    ],
+)
 def test_the_documents_are_valid(name: str) -> None:
     text = (PROJECT / name).read_text("utf-8")
     publish_doctree(text, settings_overrides={"halt_level": 2, "report_level": 2})
@@ -157,7 +170,37 @@ def test_the_documents_have_their_pictures() -> None:
     folder = PROJECT / "docs"
     texts = [path.read_text("utf-8") for path in folder.glob("*.rst")]
     named = set(re.findall(r"image:: (\S+)", "".join(texts)))
-    assert named == {path.name for path in folder.glob("*.png")}
+    assert named == {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
+
+
+def places() -> list[str]:
+    """Return the modules and folders that CONTRIBUTING.rst names, folders with a slash."""
+    contributing = (PROJECT / "CONTRIBUTING.rst").read_text("utf-8")
+    names = re.findall(r"^((?: {4})+)(\S+(?:\.py|/))(?: +\S.*)?$", contributing, re.MULTILINE)
+    found, folders = [], [""]
+    for indent, name in names:
+        depth = len(indent) // 4
+        path = folders[depth - 1] + name
+        folders[depth:] = [path]
+        found.append(path)
+    return found
+
+
+def is_room(path: Path) -> bool:
+    """Whether people look into a module: it is neither empty nor a migration."""
+    return path.name != "__init__.py" and path.parent.name != "migrations"
+
+
+def test_contributing_names_each_module_once() -> None:
+    modules = [str(path.relative_to(PROJECT)) for path in PACKAGE.rglob("*.py") if is_room(path)]
+    named = [place for place in places() if place.endswith(".py")]
+    assert sorted(named) == sorted(modules)
+
+
+def test_contributing_names_folders_that_there_are() -> None:
+    folders = [place for place in places() if place.endswith("/")]
+    assert "django_valify_otp/valify/" in folders
+    assert [place for place in folders if not (PROJECT / place).is_dir()] == []
 
 
 def test_the_changelog_begins_with_what_is_not_released() -> None:

@@ -3,6 +3,7 @@
 import logging
 import pickle
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -16,10 +17,9 @@ from django.db import (
     connection,
     transaction,
 )
-from django.utils import timezone
-from pytest_django import Settings
+from django.utils import timezone, translation
 
-from django_valify_otp import exceptions, settlement
+from django_valify_otp import exceptions, outcomes, settlement
 from django_valify_otp.exceptions import (
     InvalidPhoneNumber,
     OtpRejected,
@@ -31,10 +31,11 @@ from django_valify_otp.models import OtpSend, OtpSendQuerySet, OtpVerification
 from django_valify_otp.services import find_credential_problem, send_otp
 from django_valify_otp.signals import otp_send_settled
 from django_valify_otp.valify.client import ValifyClient
-from tests.scripted_server import ScriptedServer, answer, sent
-from tests.test_api import make_send
+from tests.configuration import Configure
+from tests.factories import NUMBER, make_send
+from tests.failures import interrupt_answer_to
+from tests.scripted_server import SEND_PATH, TOKEN_PATH, ScriptedServer, answer, sent
 
-NUMBER = "01012345678"
 pytestmark = pytest.mark.django_db
 Receiver = Callable[..., None]
 
@@ -56,11 +57,37 @@ def test_the_row_is_committed_before_the_call(valify: ScriptedServer) -> None:
     assert row.duration is None
 
 
-def test_defaults(valify: ScriptedServer, settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "DEFAULT_LANG": "ar"}
+def test_defaults(valify: ScriptedServer, configure: Configure) -> None:
+    configure(DEFAULT_LANG="ar")
     otp_send = send_otp(NUMBER)
     assert (otp_send.lang, otp_send.purpose, otp_send.user) == ("ar", "", None)
     assert (otp_send.caller, otp_send.ip_address) == ("system", None)
+
+
+@pytest.mark.parametrize(
+    ("default", "active", "lang"),
+    [
+        (None, "ar", "ar"),
+        (None, "ar-eg", "ar"),
+        (None, "en-gb", "en"),
+        (None, "fr", "en"),
+        (None, None, "en"),
+        ("ar", "en", "ar"),
+        ("en", "ar", "en"),
+    ],
+)
+def test_the_language_of_the_message(
+    valify: ScriptedServer,
+    configure: Configure,
+    default: str | None,
+    active: str | None,
+    lang: str,
+) -> None:
+    configure(DEFAULT_LANG=default)
+    with translation.override(active):
+        assert send_otp(NUMBER).lang == lang
+        assert send_otp(NUMBER, lang="ar").lang == "ar"
+    assert [call.json["lang"] for call in valify.at(SEND_PATH)] == [lang, "ar"]
 
 
 def test_callers(valify: ScriptedServer, user: User) -> None:
@@ -99,6 +126,7 @@ def test_a_bad_number_writes_no_row(valify: ScriptedServer, text: Any) -> None:
         {"purpose": "تسجيل"},
         {"purpose": "signup\n"},
         {"purpose": None},
+        {"idempotency_key": 7},
         {"ip_address": "somewhere"},
     ],
 )
@@ -111,12 +139,24 @@ def test_bad_arguments_write_no_row(valify: ScriptedServer, arguments: dict[str,
     assert valify.received == []
 
 
+class Word(str, Enum):  # noqa: UP042 (StrEnum prints its value, this one does not)
+    SIGNUP = "signup"
+    ARABIC = "ar"
+
+
+def test_members_of_enumerations_are_their_text(valify: ScriptedServer) -> None:
+    send_otp(NUMBER, purpose=Word.SIGNUP, lang=Word.ARABIC, idempotency_key=Word.SIGNUP)
+    row = OtpSend.objects.get()
+    assert (row.purpose, row.lang) == ("signup", "ar")
+    assert send_otp(NUMBER, purpose="signup", lang="ar", idempotency_key="signup").replayed
+
+
 def test_an_empty_address_is_none(valify: ScriptedServer) -> None:
     assert send_otp(NUMBER, ip_address="").ip_address is None
 
 
-def test_wrong_settings(settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "DEADLINE": 0}
+def test_wrong_settings(configure: Configure) -> None:
+    configure(DEADLINE=0)
     with pytest.raises(ImproperlyConfigured, match="DEADLINE"):
         send_otp(NUMBER)
     assert not OtpSend.objects.exists()
@@ -164,20 +204,31 @@ def test_no_transaction_is_open_during_the_call(valify: ScriptedServer) -> None:
     assert open_during_call == [False]
 
 
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_an_interrupted_call_is_unknown(
-    valify: ScriptedServer,
-    monkeypatch: pytest.MonkeyPatch,
-    interruption: type[BaseException],
-) -> None:
-    def interrupt(*_args: Any, **_kwargs: Any) -> None:
-        raise interruption
+INTERRUPTIONS = [KeyboardInterrupt, SystemExit, GeneratorExit]
 
-    monkeypatch.setattr(ValifyClient, "send_otp", interrupt)
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_an_interrupted_call_is_unknown(
+    valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+) -> None:
+    interrupt_answer_to(monkeypatch, SEND_PATH, interruption)
     with pytest.raises(interruption):
         send_otp(NUMBER)
     row = OtpSend.objects.get()
-    assert (row.status, row.reason) == (OtpSend.Status.UNKNOWN, interruption.__name__)
+    assert (row.status, row.reason, row.calls) == ("unknown", interruption.__name__, 1)
+
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_an_attempt_interrupted_before_its_call_has_sent_nothing(
+    valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+) -> None:
+    interrupt_answer_to(monkeypatch, TOKEN_PATH, interruption)
+    with pytest.raises(interruption):
+        send_otp(NUMBER, idempotency_key="c0ffee")
+    row = OtpSend.objects.get()
+    assert (row.status, row.code, row.calls) == ("failed", "valify_unreachable", 0)
+    assert (row.reason, row.idempotency_hash) == (interruption.__name__, None)
+    assert valify.at(SEND_PATH) == []
 
 
 @pytest.fixture
@@ -227,7 +278,9 @@ def test_a_late_answer_changes_nothing(
 
     def settle_first(self: ValifyClient, **kwargs: Any) -> Any:
         found = real(self, **kwargs)
-        OtpSend.objects.get().settle(status=OtpSend.Status.UNKNOWN, code="outcome_unknown")
+        OtpSend.objects.get().settle(
+            status=OtpSend.Status.UNKNOWN, code="outcome_unknown", settled_at=timezone.now()
+        )
         return found
 
     monkeypatch.setattr(ValifyClient, "send_otp", settle_first)
@@ -277,15 +330,14 @@ def test_a_row_that_was_deleted_during_the_call(
 
 @pytest.mark.parametrize("model", [OtpSend, OtpVerification])
 def test_who_settles_in_the_same_microsecond_has_not_won(
-    settled: list[OtpSend], monkeypatch: pytest.MonkeyPatch, model: type[Any]
+    settled: list[OtpSend], model: type[Any]
 ) -> None:
     now = timezone.now()
-    monkeypatch.setattr(timezone, "now", lambda: now)
     row: Any = make_send(status="pending", settled_at=None)
     if model is OtpVerification:
         row = row.verifications.create(status="pending", caller="system", created_at=now)
     rows = model.objects.get(), model.objects.get()
-    assert [settlement.settle_as_lost(row) for row in rows] == [True, False]
+    assert [settlement.settle_as_lost(row, at=now) for row in rows] == [True, False]
     assert len(settled) == (model is OtpSend)
 
 
@@ -363,14 +415,14 @@ def test_a_database_that_went_away_leaves_the_transaction_in_the_log(
 
 def test_rows_do_not_show_the_number(valify: ScriptedServer) -> None:
     otp_send = send_otp(NUMBER)
-    assert repr(otp_send) == f"<OtpSend {otp_send.uuid} (sent)>"
+    assert repr(otp_send) == f"<OtpSend sent {otp_send.uuid}>"
     assert otp_send.masked_phone_number == "010*****678"
 
 
 def test_a_settled_row_is_not_settled_again(valify: ScriptedServer) -> None:
     otp_send = send_otp(NUMBER)
     settled_at = otp_send.settled_at
-    assert otp_send.settle(status=OtpSend.Status.FAILED) is False
+    assert otp_send.settle(status=OtpSend.Status.FAILED, settled_at=timezone.now()) is False
     assert (otp_send.status, otp_send.settled_at) == (OtpSend.Status.SENT, settled_at)
 
 
@@ -407,7 +459,13 @@ def test_exceptions_survive_pickling(error: type[ValifyOtpError]) -> None:
 
 def test_codes_are_unique_and_each_has_its_exception() -> None:
     assert len({error.code for error in ERRORS}) == len(ERRORS)
-    assert set(exceptions.BY_CODE) == {*OtpSend.Code.values, *OtpVerification.Code.values}
+    assert set(exceptions.BY_CODE) == {error.code for error in ERRORS}
+    assert set(exceptions.BY_CODE) > {*OtpSend.Code.values, *OtpVerification.Code.values}
+
+
+def test_each_code_has_its_words() -> None:
+    without_answer = {"invalid", "invalid_verification_token"}
+    assert set(outcomes.TEXTS) == set(exceptions.BY_CODE) - without_answer
 
 
 def test_an_error_without_a_row_has_no_error_code() -> None:
@@ -419,7 +477,8 @@ def test_credentials(valify: ScriptedServer) -> None:
     assert find_credential_problem() is None
     valify.answer_token(answer(401, {"error": "invalid_client"}))
     assert find_credential_problem() == (
-        "valify_misconfigured: token call: HTTP 401 invalid_client"
+        "valify_misconfigured: token call: HTTP 401 invalid_client. Valify does not accept"
+        " VALIFY_OTP['CLIENT_ID'] or VALIFY_OTP['CLIENT_SECRET'] (invalid_client)."
     )
     assert not OtpSend.objects.exists()
 

@@ -1,38 +1,40 @@
 """The summary's page."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
-from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from django_valify_otp import charts, summary
-from django_valify_otp.charts import (
+from django_valify_otp.audit import charts, sections, summary
+from django_valify_otp.audit.charts import (
+    Chart,
     ColumnChart,
     LineChart,
     Plot,
-    bar,
-    localised,
+    localized,
     round_up,
 )
-from django_valify_otp.summary import Section, percentage
-from django_valify_otp.totals import DEFAULT_PERIOD, PERIODS, keep_daily_totals
-from tests.test_admin import LIST, logged_in
-from tests.test_api import NUMBER, make_send, staff
+from django_valify_otp.audit.periods import DEFAULT_PERIOD, PERIODS
+from django_valify_otp.audit.sections import Section, about, percentage
+from django_valify_otp.audit.statistics import keep_daily_totals
+from tests.clock import NOW
+from tests.factories import NUMBER, client_of, make_send, staff
+from tests.pages import LIST
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 SUMMARY = reverse("admin:otp-send-summary")
-NOW = datetime(2026, 11, 23, 14, 30, tzinfo=ZoneInfo("Africa/Cairo"))
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -46,12 +48,6 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    settings.TIME_ZONE = "Africa/Cairo"
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.fixture
@@ -101,7 +97,7 @@ def test_the_list_leads_to_the_summary(desk: Client) -> None:
 
 
 def test_only_who_may_view_sends_sees_it() -> None:
-    assert logged_in(staff("view_otpverification")).get(SUMMARY).status_code == 403
+    assert client_of(staff("view_otpverification")).get(SUMMARY).status_code == 403
     assert Client().get(SUMMARY).status_code == 302
 
 
@@ -118,8 +114,8 @@ def test_all_figures_are_on_the_page(desk: Client) -> None:
     ]
     assert figures(found["Share verified by prefix"]) == [
         ("anonymised", "2", "0", "0%"),
-        ("0101", "2", "2", "100%"),
         ("0111", "2", "0", "0%"),
+        ("0101", "2", "2", "100%"),
     ]
     assert figures(found["Time that calls took, in seconds"]) == [
         ("Nov. 23, 2026", "1.5", "1.5"),
@@ -130,7 +126,9 @@ def test_all_figures_are_on_the_page(desk: Client) -> None:
         ("send limit reached", "2"),
     ]
     assert figures(found["Error codes that Valify gave"]) == [("21", "2")]
-    assert figures(found["Limits and blocks that refused"]) == [("NUMBER_SEND_LIMITS 5/1h", "2")]
+    assert figures(found["Limits and blocks that refused"]) == [
+        ("limit per number: 5 codes in an hour", "2")
+    ]
     assert figures(found["Uses left on the access token"]) == [
         ("0", "0"),
         ("1", "0"),
@@ -146,8 +144,9 @@ def test_kept_totals_make_the_same_page(
 ) -> None:
     live = main_of(content_of(desk))
     assert keep_daily_totals() == 1
-    # Those of the session, the user, two kinds of permissions, and the summary's own four.
-    with django_assert_num_queries(8):
+    # Those of the session, the user, two kinds of permissions, blocks, and the summary's own four;
+    # the period before was over when there was nothing yet.
+    with django_assert_num_queries(9):
         assert main_of(content_of(desk)) == live
 
 
@@ -183,6 +182,26 @@ def test_statuses_and_codes_lead_to_their_rows(desk: Client, period: str, count:
 
 
 @pytest.mark.usefixtures("rows")
+def test_prefixes_limits_and_blocks_lead_to_their_rows(desk: Client) -> None:
+    found = sections_of(desk)
+    linked = {
+        str(row.label): parse_qs(urlsplit(row.url).query)
+        for title in ("Share verified by prefix", "Limits and blocks that refused")
+        for row in found[title].rows
+    }
+    since = ["2026-11-17 00:00:00+02:00"]
+    assert linked == {
+        "anonymised": {},
+        "0101": {"prefix": ["0101"], "created_at__gte": since},
+        "0111": {"prefix": ["0111"], "created_at__gte": since},
+        "limit per number: 5 codes in an hour": {
+            "blocked_by": ["NUMBER_SEND_LIMITS 5/1h"],
+            "created_at__gte": since,
+        },
+    }
+
+
+@pytest.mark.usefixtures("rows")
 @pytest.mark.parametrize("language", ["en", "ar"])
 def test_it_works_under_a_strict_content_security_policy(desk: Client, language: str) -> None:
     """No script, no style of its own, nothing from elsewhere."""
@@ -203,7 +222,11 @@ def test_it_works_under_a_strict_content_security_policy(desk: Client, language:
 def test_charts_can_be_read_aloud(desk: Client, language: str) -> None:
     content = main_of(content_of(desk, language))
     drawings = re.findall(r'<svg class="valify-chart".*?</svg>', content, re.DOTALL)
-    assert len(drawings) == content.count("<details>") == 3
+    assert (
+        len(drawings)
+        == content.count("<summary>Figures" if language == "en" else "<summary>الأرقام")
+        == 3
+    )
     for drawing in drawings:
         svg = ET.fromstring(drawing)
         assert svg.attrib["role"] == "img"
@@ -220,6 +243,108 @@ def test_every_colour_and_pattern_is_defined(desk: Client) -> None:
     used = set(re.findall(r"url\(#([\w-]+)\)", content))
     assert used == {"valify-sent", "valify-rejected", "valify-blocked"}
     assert used <= set(re.findall(r'<pattern id="([\w-]+)"', content))
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_a_reader_s_language_does_not_outlive_the_test(desk: Client, language: str) -> None:
+    """Whichever of the two comes second: the middleware leaves a request's language active."""
+    assert translation.get_language() == "en-us"
+    other = {"en": "ar", "ar": "en"}[language]
+    assert f'lang="{other}"' in content_of(desk, other)
+
+
+def headlines_of(client: Client, **query: str) -> dict[str, tuple[str, str, str]]:
+    with translation.override("en"):
+        found = client.get(SUMMARY, query).context["headlines"]
+        return {str(label): (value, before, change) for label, value, before, change in found}
+
+
+def test_headlines_are_beside_those_of_the_period_before(desk: Client) -> None:
+    for days, seconds, count in ((0, 1, 4), (8, 2, 2)):
+        moment = NOW - timedelta(days=days)
+        settled_at = moment + timedelta(seconds=seconds)
+        times = {"created_at": moment, "called_at": moment, "settled_at": settled_at}
+        for n in range(count):
+            make_send(**times, verified_at=moment if n < 1 + days else None)
+        blocked = {"status": "blocked", "code": "sending_paused", "transaction_id": ""}
+        make_send(**{**times, "called_at": None}, **blocked)
+    make_send(status="failed", code="valify_unreachable", transaction_id="", called_at=None)
+    assert headlines_of(desk) == {
+        "Sent": ("4", "2", "+100%"),
+        "Share verified": ("25%", "100%", "−75 points"),
+        "Refused by limits and blocks": ("1", "1", "±0%"),
+        "Refused by Valify": ("0", "0", "–"),
+        "Failed": ("1", "0", "–"),
+        "Outcome unknown": ("0", "0", "–"),
+        "Median time of a call, in seconds": ("0.96", "2.1", "−53%"),
+    }
+    content = main_of(content_of(desk))
+    assert "before: <bdi>2</bdi> (<bdi>+100%</bdi>)" in content
+    assert "\u2066+100%\u2069" in main_of(content_of(desk, "ar"))
+    assert "\u2066−75\u2069 نقطة" in main_of(content_of(desk, "ar"))
+
+
+def test_headlines_of_nothing(desk: Client) -> None:
+    assert headlines_of(desk)["Share verified"] == ("–", "–", "–")
+    assert headlines_of(desk)["Median time of a call, in seconds"] == ("–", "–", "–")
+
+
+def test_the_prefix_that_is_verified_least_comes_first(
+    desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary, "ENOUGH_TO_JUDGE", 2)
+    for prefix, sent, verified in (("0100", 3, 3), ("0101", 4, 1), ("0111", 2, 0), ("0150", 1, 0)):
+        for n in range(sent):
+            make_send(phone_number=f"{prefix}1234567", verified_at=NOW if n < verified else None)
+    section = sections_of(desk)["Share verified by prefix"]
+    assert [str(row.label) for row in section.rows] == ["0111", "0101", "0100"]
+    assert [str(row.label) for row in section.folded] == ["0150"]
+    assert section.folded_label == "Too few to judge: fewer than 2 sent"
+    content = main_of(content_of(desk))
+    folded = content[content.index("<summary>Too few to judge: fewer than 2 sent</summary>") :]
+    assert ">0150</a>" in folded
+    assert ">0111</a>" not in folded
+
+
+def test_a_slow_day_does_not_flatten_the_others(desk: Client) -> None:
+    for days in range(6):
+        moment = NOW - timedelta(days=days)
+        seconds = 25 if days == 3 else 0.5
+        settled_at = moment + timedelta(seconds=seconds)
+        make_send(created_at=moment, called_at=moment, settled_at=settled_at)
+    section = sections_of(desk)["Time that calls took, in seconds"]
+    assert section.chart
+    assert section.chart.top == 2
+    assert section.warning == (
+        "Times above 2 seconds are off the scale. Triangles mark them, and the figures below the"
+        " chart have them."
+    )
+    assert [row.cells[0] for row in section.rows] == ["0.49", "0.49", "0.49", "24", "0.49", "0.49"]
+    drawing = ET.fromstring(drawing_of(section.chart))
+    markers = [path for path in drawing.iter("path") if "marker" in path.get("class", "")]
+    assert len(markers) == 2
+    lines = [path.attrib["d"] for path in drawing.iter("path") if "line" in path.get("class", "")]
+    assert len(lines) == 2
+    for line in lines:
+        assert min(float(y) for y in re.findall(r" ([\d.]+)", line)) == charts.TOP
+
+
+def test_times_without_towers_are_all_on_the_scale(desk: Client) -> None:
+    make_send()
+    section = sections_of(desk)["Time that calls took, in seconds"]
+    assert section.warning == ""
+    assert "valify-marker" not in content_of(desk)
+
+
+@pytest.mark.parametrize("sheet", ["desk", "record", "summary"])
+def test_every_variable_of_a_style_sheet_has_a_fallback(settings: Settings, sheet: str) -> None:
+    """Themes of the admin do not have its variables, and without a value a bar is black."""
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.contrib.staticfiles"]
+    path = finders.find(f"django_valify_otp/{sheet}.css")
+    assert path
+    used = re.findall(r"var\(--[\w-]+(.?)", Path(path).read_text("utf-8"))
+    assert used
+    assert {*used} == {","}
 
 
 def test_an_empty_site(desk: Client) -> None:
@@ -262,14 +387,14 @@ def test_hours_have_the_time_of_the_site(desk: Client) -> None:
 def test_many_limits_and_blocks_are_cut_short(
     desk: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(summary, "ROWS_SHOWN", 2)
+    monkeypatch.setattr(sections, "ROWS_SHOWN", 2)
     blocked: dict[str, Any] = {"status": "blocked", "transaction_id": "", "called_at": None}
     for n in range(5):
         for _ in range(5 - n):
             make_send(**blocked, code="send_forbidden", blocked_by=f"SendBlock {n}")
     assert figures(sections_of(desk)["Limits and blocks that refused"]) == [
-        ("SendBlock 0", "5"),
-        ("SendBlock 1", "4"),
+        ("send block 0", "5"),
+        ("send block 1", "4"),
         ("others", "6"),
     ]
 
@@ -297,14 +422,14 @@ def test_scales_end_on_round_numbers(value: float, expected: float) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"), [(0, "0"), (1234, "1,234"), (2.0, "2"), (0.25, "0.25")]
 )
-def test_numbers_are_localised(value: float, expected: str) -> None:
+def test_numbers_are_localized(value: float, expected: str) -> None:
     with translation.override("en"):
-        assert localised(value) == expected
+        assert localized(value) == expected
 
 
 def test_a_decimal_comma() -> None:
     with translation.override("ar"):
-        assert localised(0.25) == "0,25"
+        assert localized(0.25) == "0,25"
 
 
 @pytest.mark.parametrize(("part", "text"), [(None, "–"), (0, "0%"), (1, "100%"), (0.3333, "33.3%")])
@@ -312,8 +437,36 @@ def test_shares_are_in_percent(part: float | None, text: str) -> None:
     assert percentage(part) == text
 
 
-def test_a_bar_is_as_long_as_its_share() -> None:
-    assert 'width="25.0" height="10"' in bar(0.25)
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_a_bar_is_as_long_as_its_share(desk: Client, language: str) -> None:
+    make_send(phone_number="01112345678", verified_at=NOW)
+    tags = Tags(main_of(content_of(desk, language))).tags
+    bars = [(meter["value"], meter["max"]) for tag, meter in tags if tag == "meter"]
+    shares = [("0.0", "1"), ("0.3333333333333333", "1"), ("1.0", "1")]
+    codes, error_codes, blocks = [("2", "2"), ("2", "2")], [("2", "2")], [("2", "2")]
+    trials = [("0", "5"), ("0", "5"), ("2", "5"), ("0", "5"), ("5", "5")]
+    assert bars == [*shares, *codes, *error_codes, *blocks, *trials]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "–"), (0.0123456, "0.012"), (1.5425, "1.5"), (9.96, "10"), (123.4, "120")],
+)
+def test_times_have_no_more_digits_than_are_right(seconds: float | None, text: str) -> None:
+    with translation.override("en"):
+        assert about(seconds) == text
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_times_of_the_whole_period(desk: Client) -> None:
+    legend = sections_of(desk)["Time that calls took, in seconds"].legend
+    assert [item.label for item in legend] == ["median: about 1.5", "95th percentile: about 1.5"]
+
+
+def drawing_of(chart: Chart) -> str:
+    template = "admin/django_valify_otp/otpsend/chart.html"
+    return render_to_string(template, {"chart": chart}).strip()
 
 
 def test_lines_break_where_nothing_is_known() -> None:
@@ -325,7 +478,7 @@ def test_columns_stand_on_one_another() -> None:
     chart = ColumnChart(
         name="n", title="t", description="d", labels=["a"], series={"sent": [3], "failed": [1]}
     )
-    lower, upper = re.findall(r'<path fill="url\(#([\w-]+)\)" d="([^"]+)"', chart.draw())
+    lower, upper = re.findall(r'<path fill="url\(#([\w-]+)\)" d="([^"]+)"', drawing_of(chart))
     assert lower == ("valify-sent", "M86.8 188.0V57.5h342.40V188.0z")
     assert upper == ("valify-failed", "M86.8 57.5V14.0h342.40V57.5z")
 
@@ -339,7 +492,7 @@ def test_everything_is_inside_the_drawing(count: int) -> None:
         labels=[str(n) for n in range(count)],
         series={"p95": [1_234_567.0] * count},
     )
-    svg = ET.fromstring(chart.draw().replace("<svg ", f'<svg xmlns="{SVG[1:-1]}" '))
+    svg = ET.fromstring(drawing_of(chart).replace("<svg ", f'<svg xmlns="{SVG[1:-1]}" '))
     texts = svg.findall(f"{SVG}text")
     assert 3 < len(texts) <= 3 + charts.LABELS_BELOW
     for text in texts:

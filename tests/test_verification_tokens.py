@@ -11,24 +11,11 @@ from pytest_django import Settings
 
 from django_valify_otp import verification_tokens
 from django_valify_otp.exceptions import InvalidVerificationToken
-from django_valify_otp.models import OtpSend, OtpVerification
+from django_valify_otp.models import OtpSend
 from django_valify_otp.services import read_verification_token, redeem_verification_token
-from tests.test_api import NUMBER, make_send
+from tests.factories import NUMBER, make_verification
 
 pytestmark = pytest.mark.django_db
-
-
-def make_verification(*, purpose: str = "", **fields: Any) -> OtpVerification:
-    now = timezone.now()
-    defaults = {
-        "status": "verified",
-        "caller": "system",
-        "created_at": now,
-        "called_at": now,
-        "settled_at": now,
-    }
-    otp_send = make_send(verified_at=now, purpose=purpose)
-    return OtpVerification.objects.create(otp_send=otp_send, **{**defaults, **fields})
 
 
 def refuse(token: Any, **arguments: Any) -> None:
@@ -76,7 +63,8 @@ def test_another_number_s_token_is_another() -> None:
     assert redeem_verification_token(second.token) == "01112345678"
 
 
-@pytest.mark.parametrize(("seconds", "is_good"), [(598, True), (601, False)])
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("seconds", "is_good"), [(599, True), (601, False)])
 def test_the_lifetime_of_a_token(seconds: int, *, is_good: bool) -> None:
     settled_at = timezone.now() - timedelta(seconds=seconds)
     token = make_verification(settled_at=settled_at).token

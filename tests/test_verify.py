@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import DataError, IntegrityError, OperationalError, transaction
-from django.utils import timezone
-from pytest_django import Settings
+from django.utils import timezone, translation
 
-from django_valify_otp import exceptions
+from django_valify_otp import exceptions, tries
 from django_valify_otp.exceptions import (
     CodeExpired,
     CodeRejected,
@@ -22,10 +21,13 @@ from django_valify_otp.exceptions import (
     ValifyOtpError,
     ValifyUnreachable,
 )
-from django_valify_otp.models import OtpSend, OtpVerification, OtpVerificationQuerySet
+from django_valify_otp.models import OtpSend, OtpVerification
 from django_valify_otp.services import send_otp, sweep, verify_otp
 from django_valify_otp.signals import otp_verified
 from django_valify_otp.valify.client import ValifyClient
+from tests.configuration import Configure
+from tests.factories import make_overdue_try, make_send
+from tests.failures import interrupt_answer_to
 from tests.scripted_server import (
     TOKEN_PATH,
     VERIFY_PATH,
@@ -40,11 +42,9 @@ from tests.scripted_server import (
     token,
     verified,
 )
-from tests.test_api import make_send
 
 pytestmark = pytest.mark.django_db
 
-NUMBER = "01012345678"
 CODE = "482913"
 WRONG = answer(422, {"message": "Wrong code", "error_code": 21})
 
@@ -99,7 +99,7 @@ def test_verified(valify: ScriptedServer, user: User) -> None:
         "otp": CODE,
         "transaction_id": "T1",
         "bundle_key": "tests-bundle-key",
-        "lang": "ar",
+        "lang": "en",
     }
     assert call.token == "token-1"
     assert len(valify.at(TOKEN_PATH)) == 1
@@ -114,72 +114,64 @@ def test_callers(valify: ScriptedServer, arguments: dict[str, Any], caller: str)
     assert (verification.caller, verification.user) == (caller, None)
 
 
+class Case(NamedTuple):
+    """An answer of Valify's, what it makes of the try, and the row that is kept."""
+
+    answer: Answer
+    error: type[ValifyOtpError]
+    status: str
+    http_status: int | None
+    reason: str
+
+
 VERIFIED = {"verified": True}
-# name: answer, error, status, reason, Valify's HTTP status
-ANSWERS: dict[str, tuple[Answer, type[ValifyOtpError], str, str, int | None]] = {
-    "422": (WRONG, CodeRejected, "rejected", "", 422),
-    "false": (
-        verified(is_verified=False),
-        CodeRejected,
-        "rejected",
-        "verified is not true",
-        200,
-    ),
-    "null": (verified(is_verified=None), CodeRejected, "rejected", "verified is not true", 200),
-    "text": (verified(is_verified="true"), CodeRejected, "rejected", "verified is not true", 200),
-    "one": (verified(is_verified=1), CodeRejected, "rejected", "verified is not true", 200),
-    "not there": (answer(200, {}), OutcomeUnknown, "unknown", "no JSON that says verified", 200),
-    "a send's": (
-        answer(200, {"result": {"success": True}}),
-        OutcomeUnknown,
-        "unknown",
-        "no JSON that says verified",
-        200,
-    ),
-    "html": (answer(200, b"<html>"), OutcomeUnknown, "unknown", "no JSON that says verified", 200),
-    "a list": (
-        answer(200, [VERIFIED]),
-        OutcomeUnknown,
-        "unknown",
-        "no JSON that says verified",
-        200,
-    ),
-    "201": (answer(201, VERIFIED), OutcomeUnknown, "unknown", "HTTP 201", 201),
-    "302": (
-        answer(302, VERIFIED, {"Location": "/"}),
-        ValifyMisconfigured,
-        "rejected",
-        "HTTP 302",
-        302,
-    ),
-    "400": (answer(400, VERIFIED), ValifyMisconfigured, "rejected", "HTTP 400", 400),
-    "401": (answer(401, VERIFIED), ValifyMisconfigured, "rejected", "HTTP 401", 401),
-    "403": (answer(403, VERIFIED), ValifyMisconfigured, "rejected", "HTTP 403", 403),
-    "404": (answer(404, VERIFIED), ValifyMisconfigured, "rejected", "HTTP 404", 404),
-    "415": (answer(415, VERIFIED), ValifyMisconfigured, "rejected", "HTTP 415", 415),
-    "429": (answer(429, VERIFIED), ValifyBusy, "rejected", "HTTP 429", 429),
-    "500": (answer(500, VERIFIED), OutcomeUnknown, "unknown", "HTTP 500", 500),
-    "closed": (hang_up, OutcomeUnknown, "unknown", "RemoteDisconnected", None),
-    "silence": (silence, OutcomeUnknown, "unknown", "TimeoutError", None),
-    "dripping": (
-        raw(b"HTTP/1.1 200 OK\r\n\r\n", then=repeat(b" ", pause=0.05)),
-        OutcomeUnknown,
-        "unknown",
-        "TimeoutError",
-        None,
-    ),
+SENT = {"result": {"success": True}}
+NOT_TRUE, NOT_THERE = "verified is not true", "no JSON that says verified"
+FOUND = answer(302, VERIFIED, {"Location": "/"})
+DRIPPING = raw(b"HTTP/1.1 200 OK\r\n\r\n", then=repeat(b" ", pause=0.05))
+CASES = {
+    "422": Case(WRONG, CodeRejected, "rejected", 422, ""),
+    "false": Case(verified(is_verified=False), CodeRejected, "rejected", 200, NOT_TRUE),
+    "null": Case(verified(is_verified=None), CodeRejected, "rejected", 200, NOT_TRUE),
+    "text": Case(verified(is_verified="true"), CodeRejected, "rejected", 200, NOT_TRUE),
+    "one": Case(verified(is_verified=1), CodeRejected, "rejected", 200, NOT_TRUE),
+    "not there": Case(answer(200, {}), OutcomeUnknown, "unknown", 200, NOT_THERE),
+    "a send's": Case(answer(200, SENT), OutcomeUnknown, "unknown", 200, NOT_THERE),
+    "html": Case(answer(200, b"<html>"), OutcomeUnknown, "unknown", 200, NOT_THERE),
+    "a list": Case(answer(200, [VERIFIED]), OutcomeUnknown, "unknown", 200, NOT_THERE),
+    "201": Case(answer(201, VERIFIED), OutcomeUnknown, "unknown", 201, "HTTP 201"),
+    "302": Case(FOUND, ValifyMisconfigured, "rejected", 302, "HTTP 302"),
+    "400": Case(answer(400, VERIFIED), ValifyMisconfigured, "rejected", 400, "HTTP 400"),
+    "401": Case(answer(401, VERIFIED), ValifyMisconfigured, "rejected", 401, "HTTP 401"),
+    "403": Case(answer(403, VERIFIED), ValifyMisconfigured, "rejected", 403, "HTTP 403"),
+    "404": Case(answer(404, VERIFIED), ValifyMisconfigured, "rejected", 404, "HTTP 404"),
+    "415": Case(answer(415, VERIFIED), ValifyMisconfigured, "rejected", 415, "HTTP 415"),
+    "429": Case(answer(429, VERIFIED), ValifyBusy, "rejected", 429, "HTTP 429"),
+    "500": Case(answer(500, VERIFIED), OutcomeUnknown, "unknown", 500, "HTTP 500"),
+    "closed": Case(hang_up, OutcomeUnknown, "unknown", None, "RemoteDisconnected"),
 }
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_answers(valify: ScriptedServer, settings: Settings, name: str) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "READ_TIMEOUT": 0.3, "DEADLINE": 0.7}
-    given, error, status, reason, http_status = ANSWERS[name]
+@pytest.mark.parametrize("name", CASES)
+def test_answers(valify: ScriptedServer, name: str) -> None:
+    case = CASES[name]
     valify.answer_token(token("token-1"), token("token-2"))
-    valify.answer_verify(given)
-    stored = fail(error)
-    assert (stored.status, stored.reason, stored.http_status) == (status, reason, http_status)
-    assert stored.calls == (2 if http_status == 403 else 1)
+    valify.answer_verify(case.answer)
+    stored = fail(case.error)
+    assert (stored.status, stored.http_status) == (case.status, case.http_status)
+    assert stored.reason == case.reason
+    assert stored.calls == (2 if name == "403" else 1)
+
+
+@pytest.mark.parametrize("never_ending", [silence, DRIPPING])
+def test_no_answer_in_time(
+    valify: ScriptedServer, configure: Configure, never_ending: Answer
+) -> None:
+    configure(READ_TIMEOUT=0.3, DEADLINE=0.7)
+    valify.answer_verify(never_ending)
+    stored = fail(OutcomeUnknown)
+    assert (stored.status, stored.http_status) == ("unknown", None)
+    assert (stored.reason, stored.calls) == ("TimeoutError", 1)
 
 
 def test_what_valify_said_is_kept(valify: ScriptedServer) -> None:
@@ -189,7 +181,18 @@ def test_what_valify_said_is_kept(valify: ScriptedServer) -> None:
     assert (stored.error_code, stored.valify_message) == ("21", "Wrong code")
     with pytest.raises(CodeRejected) as caught:
         verify_otp(otp_send, CODE)
-    assert caught.value.error_code == "21"
+    assert (caught.value.error_code, caught.value.tries_left) == ("21", 3)
+
+
+@pytest.mark.parametrize("lang", ["en", "ar"])
+def test_valify_is_asked_in_the_language_of_whoever_reads_the_answer(
+    valify: ScriptedServer, configure: Configure, lang: str
+) -> None:
+    configure(DEFAULT_LANG="en")
+    with translation.override(lang):
+        verify_otp(make_send(lang="en"), CODE)
+    [call] = valify.at(VERIFY_PATH)
+    assert call.json["lang"] == lang
 
 
 def test_busy_tells_when_to_come_back(valify: ScriptedServer) -> None:
@@ -237,7 +240,8 @@ def test_a_row_that_was_deleted(valify: ScriptedServer) -> None:
     assert valify.received == []
 
 
-@pytest.mark.parametrize(("seconds", "is_expired"), [(598, False), (601, True)])
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("seconds", "is_expired"), [(599, False), (601, True)])
 def test_the_lifetime_of_a_code(valify: ScriptedServer, seconds: int, *, is_expired: bool) -> None:
     otp_send = make_send(settled_at=timezone.now() - timedelta(seconds=seconds))
     if is_expired:
@@ -247,8 +251,8 @@ def test_the_lifetime_of_a_code(valify: ScriptedServer, seconds: int, *, is_expi
     assert len(valify.at(VERIFY_PATH)) == (not is_expired)
 
 
-def test_tries_are_counted(valify: ScriptedServer, settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": 3}
+def test_tries_are_counted(valify: ScriptedServer, configure: Configure) -> None:
+    configure(VERIFY_TRIES=3)
     valify.answer_verify(WRONG, answer(500), answer(401), verified())
     otp_send = make_send()
     for error in (CodeRejected, OutcomeUnknown, ValifyMisconfigured):
@@ -259,9 +263,9 @@ def test_tries_are_counted(valify: ScriptedServer, settings: Settings) -> None:
 
 
 def test_a_try_that_did_not_arrive_is_given_back(
-    valify: ScriptedServer, settings: Settings
+    valify: ScriptedServer, configure: Configure
 ) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": 1}
+    configure(VERIFY_TRIES=1)
     valify.answer_token(answer(401), answer(503), answer(503), token())
     otp_send = make_send()
     assert fail(ValifyMisconfigured, otp_send).status == "failed"
@@ -270,9 +274,9 @@ def test_a_try_that_did_not_arrive_is_given_back(
     assert verify_otp(otp_send, CODE).status == "verified"
 
 
-def test_a_try_that_arrived_is_not_given_back(valify: ScriptedServer, settings: Settings) -> None:
+def test_a_try_that_arrived_is_not_given_back(valify: ScriptedServer, configure: Configure) -> None:
     """Though there was no token to repeat it with."""
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": 1}
+    configure(VERIFY_TRIES=1)
     valify.answer_token(token(), answer(401))
     valify.answer_verify(answer(403))
     otp_send = make_send()
@@ -304,20 +308,23 @@ def test_inside_a_transaction(valify: ScriptedServer) -> None:
     assert valify.received == []
 
 
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
-def test_an_interrupted_try_is_unknown(
+@pytest.mark.parametrize(
+    ("path", "status", "calls"), [(VERIFY_PATH, "unknown", 1), (TOKEN_PATH, "failed", 0)]
+)
+def test_an_interrupted_try(
     valify: ScriptedServer,
     monkeypatch: pytest.MonkeyPatch,
-    interruption: type[BaseException],
+    path: str,
+    status: str,
+    calls: int,
 ) -> None:
-    def interrupt(*_args: Any, **_kwargs: Any) -> None:
-        raise interruption
-
-    monkeypatch.setattr(ValifyClient, "verify_otp", interrupt)
-    with pytest.raises(interruption):
-        verify_otp(make_send(), CODE)
+    otp_send = make_send()
+    interrupt_answer_to(monkeypatch, path, SystemExit)
+    with pytest.raises(SystemExit):
+        verify_otp(otp_send, CODE)
     row = OtpVerification.objects.get()
-    assert (row.status, row.reason, row.calls) == ("unknown", interruption.__name__, 1)
+    assert (row.status, row.reason, row.calls) == (status, "SystemExit", calls)
+    assert tries.look(otp_send, deadline=25, using="default").spent == calls
 
 
 @pytest.fixture
@@ -393,7 +400,7 @@ def test_of_two_right_tries_one_wins(
 
 def settle_as_unknown() -> None:
     OtpVerification.objects.get().settle(
-        status=OtpVerification.Status.UNKNOWN, code="outcome_unknown"
+        status=OtpVerification.Status.UNKNOWN, code="outcome_unknown", settled_at=timezone.now()
     )
 
 
@@ -458,17 +465,7 @@ def test_texts_that_the_database_refuses_are_left_out(
     assert verify_otp(make_send(), CODE).valify_message == ""
 
 
-def make_overdue_try(otp_send: OtpSend, seconds: int = 36) -> OtpVerification:
-    long_ago = timezone.now() - timedelta(seconds=seconds)
-    return OtpVerification.objects.create(
-        otp_send=otp_send,
-        status="pending",
-        caller="system",
-        created_at=long_ago,
-        called_at=long_ago,
-    )
-
-
+@pytest.mark.usefixtures("clock")
 def test_the_sweep_settles_tries() -> None:
     otp_send = make_send()
     dead, young = make_overdue_try(otp_send), make_overdue_try(otp_send, seconds=34)
@@ -480,8 +477,8 @@ def test_the_sweep_settles_tries() -> None:
     assert young.status == "pending"
 
 
-def test_who_meets_a_dead_try_settles_it(valify: ScriptedServer, settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": 2}
+def test_who_meets_a_dead_try_settles_it(valify: ScriptedServer, configure: Configure) -> None:
+    configure(VERIFY_TRIES=2)
     otp_send = make_send()
     dead = make_overdue_try(otp_send)
     verify_otp(otp_send, CODE)
@@ -504,18 +501,22 @@ def test_a_row_that_vanishes_does_not_stop_a_sweep(monkeypatch: pytest.MonkeyPat
     assert not OtpVerification.objects.filter(status="pending").exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_housekeeping_that_fails_fails_nothing(
     valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail_to_look(*_args: Any, **_kwargs: Any) -> None:
-        raise OperationalError("gone")
+    """The dead try is left to a sweep."""
+    otp_send = make_send()
+    dead = make_overdue_try(otp_send)
+    flaky_settle(monkeypatch, *[OperationalError("away")] * 5, after=False)
+    assert verify_otp(otp_send, CODE).status == "verified"
+    dead.refresh_from_db()
+    assert dead.status == "pending"
+    assert sweep() == 1
 
-    monkeypatch.setattr(OtpVerificationQuerySet, "overdue", fail_to_look)
-    assert verify_otp(make_send(), CODE).status == "verified"
 
-
-def test_a_dead_try_counts(valify: ScriptedServer, settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": 1}
+def test_a_dead_try_counts(valify: ScriptedServer, configure: Configure) -> None:
+    configure(VERIFY_TRIES=1)
     otp_send = make_send()
     make_overdue_try(otp_send)
     refuse(TooManyTries, otp_send)
@@ -545,11 +546,11 @@ def test_the_database_refuses_what_cannot_be(fields: dict[str, Any]) -> None:
 
 def test_rows_show_no_more_than_their_id(valify: ScriptedServer) -> None:
     verification = verify_otp(make_send(), CODE)
-    assert repr(verification) == f"<OtpVerification {verification.uuid} (verified)>"
+    assert repr(verification) == f"<OtpVerification verified {verification.uuid}>"
 
 
 def test_a_rejected_code_without_a_row_has_no_error_code() -> None:
-    assert CodeRejected().error_code == ""
+    assert (CodeRejected().error_code, CodeRejected().tries_left) == ("", None)
     assert issubclass(exceptions.InvalidVerificationToken, ValueError)
 
 

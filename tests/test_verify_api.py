@@ -3,19 +3,21 @@
 import json
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
-from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from django_valify_otp.models import OtpSend, OtpVerification
 from django_valify_otp.sandbox.process import ValifySandbox
 from django_valify_otp.services import redeem_verification_token
+from tests.configuration import Configure
+from tests.factories import NUMBER, client_of, make_send, staff
+from tests.pages import SENDS, url_of
 from tests.scripted_server import (
     VERIFY_PATH,
     Answer,
@@ -24,12 +26,10 @@ from tests.scripted_server import (
     hang_up,
     verified,
 )
-from tests.test_api import NUMBER, SENDS, logged_in, make_send, staff, url_of
 
 pytestmark = pytest.mark.django_db
 
 CODE = "482913"
-OPEN_TO_ALL = ["rest_framework.permissions.AllowAny"]
 
 
 def verify(api: APIClient, otp_send: OtpSend, otp: Any = CODE, **headers: str) -> Any:
@@ -39,11 +39,6 @@ def verify(api: APIClient, otp_send: OtpSend, otp: Any = CODE, **headers: str) -
 @pytest.fixture
 def own(user: User) -> OtpSend:
     return make_send(caller=f"user:{user.pk}", user=user, purpose="signup")
-
-
-@pytest.fixture
-def open_to_all(settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "PERMISSION_CLASSES": OPEN_TO_ALL}
 
 
 def test_urls() -> None:
@@ -100,36 +95,64 @@ def test_other_fields_are_refused(valify: ScriptedServer, api: APIClient, own: O
 
 
 WRONG = answer(422, {"message": "Wrong code", "error_code": 21})
-# name: answer, HTTP status, code, detail, error_code, Retry-After
-OUTCOMES: dict[str, tuple[Answer, int, str, str, str | None, str | None]] = {
-    "422": (WRONG, 422, "code_rejected", "Wrong code", "21", None),
-    "422 without words": (answer(422), 422, "code_rejected", "not right", None, None),
-    "false": (verified(is_verified=False), 422, "code_rejected", "not right", None, None),
-    "401": (answer(401), 502, "valify_misconfigured", "cannot be checked", None, None),
-    "429": (
-        answer(429, b"", {"Retry-After": "9"}),
-        503,
-        "valify_busy",
-        "Too many codes are being checked",
-        None,
-        "9",
-    ),
-    "500": (answer(500), 504, "outcome_unknown", "whether the code was right", None, None),
-    "closed": (hang_up, 504, "outcome_unknown", "whether the code was right", None, None),
+
+
+class Outcome(NamedTuple):
+    """An answer of Valify's, and what the endpoint makes of it; ``detail`` is part of a text."""
+
+    answer: Answer
+    status: int
+    code: str
+    detail: str
+    error_code: str | None = None
+    retry_after: str | None = None
+
+
+BUSY = answer(429, b"", {"Retry-After": "9"})
+INCORRECT = "incorrect or has expired"
+UNKNOWN = "whether the code was correct"
+CHECKING = "Too many codes are being checked"
+OUTCOMES = {
+    "422": Outcome(WRONG, 422, "code_rejected", "Wrong code", error_code="21"),
+    "422 without words": Outcome(answer(422), 422, "code_rejected", INCORRECT),
+    "false": Outcome(verified(is_verified=False), 422, "code_rejected", INCORRECT),
+    "401": Outcome(answer(401), 502, "valify_misconfigured", "could not be checked"),
+    "429": Outcome(BUSY, 503, "valify_busy", CHECKING, retry_after="9"),
+    "500": Outcome(answer(500), 504, "outcome_unknown", UNKNOWN),
+    "closed": Outcome(hang_up, 504, "outcome_unknown", UNKNOWN),
 }
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_outcomes(valify: ScriptedServer, api: APIClient, own: OtpSend, name: str) -> None:
-    given, status, code, detail, error_code, retry_after = OUTCOMES[name]
-    valify.answer_verify(given)
+    outcome = OUTCOMES[name]
+    valify.answer_verify(outcome.answer)
     response = verify(api, own)
-    assert response.status_code == status
+    assert response.status_code == outcome.status
     body = response.json()
-    assert detail in body.pop("detail")
-    assert body == {"code": code, "id": str(own.uuid), "error_code": error_code}
-    assert response.headers.get("Retry-After") == retry_after
+    assert outcome.detail in body.pop("detail")
+    tries_left = {"tries_left": 4} if outcome.code == "code_rejected" else {}
+    assert body == {
+        "code": outcome.code,
+        "id": str(own.uuid),
+        "error_code": outcome.error_code,
+        **tries_left,
+    }
+    assert response.headers.get("Retry-After") == outcome.retry_after
     assert api.get(url_of(own)).json()["verified_at"] is None
+
+
+def test_the_tries_that_are_left(
+    valify: ScriptedServer, configure: Configure, api: APIClient, own: OtpSend
+) -> None:
+    configure(VERIFY_TRIES=3)
+    valify.answer_verify(WRONG, answer(500), WRONG)
+    assert verify(api, own).json()["tries_left"] == 2
+    assert "tries_left" not in verify(api, own).json()
+    assert verify(api, own).json()["tries_left"] == 0
+    response = verify(api, own)
+    assert (response.status_code, response.json()["code"]) == (429, "too_many_tries")
+    assert "tries_left" not in response.json()
 
 
 def test_no_token_is_no_try(valify: ScriptedServer, api: APIClient, own: OtpSend) -> None:
@@ -139,24 +162,33 @@ def test_no_token_is_no_try(valify: ScriptedServer, api: APIClient, own: OtpSend
     assert "could not be checked" in response.json()["detail"]
 
 
-REFUSALS: dict[str, tuple[dict[str, Any], int, str, str]] = {
-    "expired": (
+class Refusal(NamedTuple):
+    """A send that cannot be verified, and what the endpoint says."""
+
+    fields: dict[str, Any]
+    status: int
+    code: str
+    detail: str
+
+
+REFUSALS = {
+    "expired": Refusal(
         {"settled_at": timezone.now() - timedelta(seconds=601)},
         422,
         "code_expired",
-        "This code has expired. Ask for a new one.",
+        "This code has expired. Please ask for a new one.",
     ),
-    "verified": (
+    "verified": Refusal(
         {"verified_at": timezone.now()},
         409,
         "not_verifiable",
-        "This number was confirmed already, or no code was sent to it.",
+        "This number is already verified, or no code was sent to it.",
     ),
-    "rejected": (
+    "rejected": Refusal(
         {"status": "rejected", "code": "rejected", "error_code": "17", "http_status": 422},
         409,
         "not_verifiable",
-        "This number was confirmed already, or no code was sent to it.",
+        "This number is already verified, or no code was sent to it.",
     ),
 }
 
@@ -167,13 +199,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], int, str, str]] = {
 def test_refusals(
     valify: ScriptedServer, api: APIClient, user: User, name: str, caller: str
 ) -> None:
-    fields, status, code, detail = REFUSALS[name]
-    row = make_send(caller=f"user:{user.pk}" if caller == "own" else "anonymous", **fields)
-    response = verify(api if caller == "own" else logged_in(None), row)
-    assert response.status_code == status
+    refusal = REFUSALS[name]
+    whose = f"user:{user.pk}" if caller == "own" else "anonymous"
+    row = make_send(caller=whose, **refusal.fields)
+    response = verify(api if caller == "own" else client_of(), row)
+    assert response.status_code == refusal.status
     assert response.json() == {
-        "detail": detail,
-        "code": code,
+        "detail": refusal.detail,
+        "code": refusal.code,
         "id": str(row.uuid),
         "error_code": None,
     }
@@ -182,14 +215,14 @@ def test_refusals(
 
 
 def test_too_many_tries(
-    valify: ScriptedServer, api: APIClient, settings: Settings, own: OtpSend
+    valify: ScriptedServer, api: APIClient, configure: Configure, own: OtpSend
 ) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": 2}
+    configure(VERIFY_TRIES=2)
     valify.answer_verify(WRONG, WRONG, verified())
     assert [verify(api, own).status_code for _ in range(3)] == [422, 422, 429]
     response = verify(api, own)
     assert response.json() == {
-        "detail": "Too many codes were tried. Ask for a new one.",
+        "detail": "Too many incorrect codes. Please ask for a new one.",
         "code": "too_many_tries",
         "id": str(own.uuid),
         "error_code": None,
@@ -215,8 +248,8 @@ def test_staff_verify_nothing_of_others(
     valify: ScriptedServer, own: OtpSend, permissions: tuple[str, ...]
 ) -> None:
     for row in (own, make_send()):
-        assert verify(logged_in(staff(*permissions)), row).status_code == 404
-        assert verify(logged_in(User.objects.create_superuser(f"{row.pk}")), row).status_code == 404
+        assert verify(client_of(staff(*permissions)), row).status_code == 404
+        assert verify(client_of(User.objects.create_superuser(f"{row.pk}")), row).status_code == 404
     assert valify.received == []
 
 
@@ -224,17 +257,17 @@ def test_staff_verify_nothing_of_others(
 def test_anonymous_rows_are_open_to_who_knows_their_id(
     valify: ScriptedServer, user: User, own: OtpSend
 ) -> None:
-    client = logged_in(None)
+    client = client_of()
     assert verify(client, make_send(caller="anonymous")).status_code == 200
-    assert verify(logged_in(user), make_send(caller="anonymous")).status_code == 200
+    assert verify(client_of(user), make_send(caller="anonymous")).status_code == 200
     for row in (own, make_send(), make_send(caller="erased")):
         assert verify(client, row).status_code == 404
     assert client.post(f"{SENDS}{uuid.uuid4()}/verify/").status_code == 404
 
 
 def test_anonymous_callers_are_refused_by_default(valify: ScriptedServer) -> None:
-    response = verify(logged_in(None), make_send(caller="anonymous"))
-    assert response.status_code in {401, 403}
+    response = verify(client_of(), make_send(caller="anonymous"))
+    assert response.status_code == 403
     assert valify.received == []
 
 
@@ -260,9 +293,8 @@ def test_a_try_leaves_its_row_under_atomic_requests(
 
 @pytest.mark.usefixtures("open_to_all")
 @pytest.mark.parametrize("lang", ["en", "ar"])
-def test_the_whole_way(valify_sandbox: ValifySandbox, settings: Settings, lang: str) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "PERMISSION_CLASSES": OPEN_TO_ALL}
-    client = APIClient()
+def test_the_whole_way(valify_sandbox: ValifySandbox, lang: str) -> None:
+    client = client_of()
     body = {"phone_number": NUMBER, "lang": lang, "purpose": "signup"}
     send = client.post(SENDS, body, format="json").json()
     [message] = valify_sandbox.inbox(NUMBER)

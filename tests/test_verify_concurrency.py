@@ -8,16 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
-from pytest_django import Settings
 
-from django_valify_otp import tries
-from django_valify_otp.exceptions import TooManyTries
+from django_valify_otp.exceptions import CodeRejected, TooManyTries
 from django_valify_otp.models import OtpSend, OtpVerification
 from django_valify_otp.sandbox.process import ValifySandbox
 from django_valify_otp.services import redeem_verification_token, send_otp, sweep, verify_otp
-from tests.processes import at_once, fork
+from tests.configuration import Configure
+from tests.databases import lose_answers_of_commits, open_transactions
+from tests.factories import NUMBER, make_send
+from tests.processes import MANY_PROCESSES, at_once, fork
 from tests.scripted_server import (
     VERIFY_PATH,
     Received,
@@ -27,12 +28,10 @@ from tests.scripted_server import (
     token,
     verified,
 )
-from tests.test_api import NUMBER, make_send
-from tests.test_concurrency import open_transactions
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+    *MANY_PROCESSES,
 ]
 
 CODE = "482913"
@@ -44,9 +43,9 @@ def guess(number: int) -> str:
 
 @pytest.mark.parametrize("allowed", [1, 5])
 def test_guesses_are_counted_exactly(
-    valify: ScriptedServer, settings: Settings, allowed: int
+    valify: ScriptedServer, configure: Configure, allowed: int
 ) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": allowed}
+    configure(VERIFY_TRIES=allowed)
     valify.answer_verify(answer(422, {"message": "Wrong code"}))
     make_send()
     found = Counter(at_once(guess, processes=4, threads=4))
@@ -60,6 +59,7 @@ def test_guesses_that_do_not_arrive_are_given_back(valify: ScriptedServer) -> No
     make_send()
     found = Counter(at_once(guess, processes=4, threads=4))
     assert set(found) <= {"ValifyMisconfigured", "TooManyTries"}
+    assert found["ValifyMisconfigured"] >= 5
     assert valify.at(VERIFY_PATH) == []
     valify.answer_token(token())
     assert verify_otp(OtpSend.objects.get(), CODE).status == "verified"
@@ -122,8 +122,8 @@ def test_no_transaction_is_open_during_a_call(valify: ScriptedServer) -> None:
     assert found == [0]
 
 
-def test_a_killed_process_leaves_its_try(valify: ScriptedServer, settings: Settings) -> None:
-    settings.VALIFY_OTP = {**settings.VALIFY_OTP, "VERIFY_TRIES": 1}
+def test_a_killed_process_leaves_its_try(valify: ScriptedServer, configure: Configure) -> None:
+    configure(VERIFY_TRIES=1)
     make_send()
     called = threading.Event()
 
@@ -153,12 +153,13 @@ def test_a_killed_process_leaves_its_try(valify: ScriptedServer, settings: Setti
 def test_a_commit_that_was_done_is_not_done_again(
     valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admit_once = tries._admit_once
-
-    def lose_the_answer(*args: Any) -> None:
-        admit_once(*args)
-        raise OperationalError("the connection was lost after the commit")
-
-    monkeypatch.setattr(tries, "_admit_once", lose_the_answer)
+    lose_answers_of_commits(monkeypatch)
     assert verify_otp(make_send(), CODE).status == "verified"
     assert OtpVerification.objects.count() == 1
+    # Of a try that is found again, the tries before it are counted.
+    valify.answer_verify(answer(422))
+    otp_send = make_send()
+    for left in (4, 3):
+        with pytest.raises(CodeRejected) as caught:
+            verify_otp(otp_send, CODE)
+        assert caught.value.tries_left == left

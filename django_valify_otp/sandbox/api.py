@@ -1,4 +1,4 @@
-"""Valify's API as its public documentation has it, and the inbox beside it."""
+"""Valify's API as its public documentation describes it, and the sandbox's inbox."""
 
 import secrets
 import time
@@ -9,25 +9,30 @@ from http import HTTPStatus
 from typing import Any
 
 from django_valify_otp.sandbox.answers import (
-    Answer,
+    MaybeAnswer,
     Refusal,
-    Reply,
-    Request,
+    SandboxAnswer,
+    SandboxRequest,
+    business_refusal,
     json_answer,
     status_answer,
 )
-from django_valify_otp.sandbox.channels import Channel, email_channel, sms_channel
-from django_valify_otp.sandbox.codes import Codes
-from django_valify_otp.sandbox.inbox import Inbox, Message
-from django_valify_otp.sandbox.inbox_page import page_answer
-from django_valify_otp.sandbox.outcomes import (
-    FORCED_OUTCOMES,
-    Send,
-    send_message,
-    verify_answer,
+from django_valify_otp.sandbox.inbox import (
+    TEXTS,
+    Inbox,
+    messages_answer,
+    require_own_host,
 )
-from django_valify_otp.sandbox.parameters import read_form, read_json, read_lang, read_query
-from django_valify_otp.sandbox.tokens import AccessTokens
+from django_valify_otp.sandbox.inbox_page import show_messages
+from django_valify_otp.sandbox.otps import IssuedOtps, verify_answer
+from django_valify_otp.sandbox.sending import (
+    Channel,
+    SendCall,
+    answer_send,
+    email_channel,
+    sms_channel,
+)
+from django_valify_otp.sandbox.tokens import IssuedTokens
 
 # Username, password, client ID, client secret and bundle key.
 CREDENTIAL = "sandbox"
@@ -37,8 +42,8 @@ CODE_LIFETIME = 600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
-    """A call that was let in."""
+class AdmittedCall:
+    """A call with a good access token and the right bundle key."""
 
     parameters: Mapping[str, Any]
     lang: str
@@ -46,7 +51,7 @@ class Call:
 
 
 class Valify:
-    """Everything that one sandbox knows, and its answer to every request, for all threads."""
+    """The whole state of one sandbox, and its answer to every request, safe for threads."""
 
     def __init__(
         self,
@@ -56,11 +61,11 @@ class Valify:
         code_lifetime: int = CODE_LIFETIME,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.tokens = AccessTokens(lifetime=token_lifetime, uses=token_uses, clock=clock)
+        self.tokens = IssuedTokens(lifetime=token_lifetime, uses=token_uses, clock=clock)
         self.inbox = Inbox()
-        sms = sms_channel(Codes(lifetime=code_lifetime, clock=clock))
-        email = email_channel(Codes(lifetime=code_lifetime, clock=clock))
-        self._endpoints: dict[str, dict[str, Callable[[Request], Reply]]] = {
+        sms = sms_channel(IssuedOtps(lifetime=code_lifetime, clock=clock), self.inbox)
+        email = email_channel(IssuedOtps(lifetime=code_lifetime, clock=clock), self.inbox)
+        self._endpoints: dict[str, dict[str, Callable[[SandboxRequest], MaybeAnswer]]] = {
             "/api/o/token/": {"POST": self.issue_token},
             "/api/v1/otp/send/": {"POST": partial(self.send_otp, sms)},
             "/api/v1/otp/verify/": {"POST": partial(self.verify_otp, sms)},
@@ -69,8 +74,8 @@ class Valify:
             "/inbox/": {"GET": self.show_inbox, "DELETE": self.clear_inbox},
         }
 
-    def reply(self, request: Request) -> Reply:
-        """The reply to any request at all."""
+    def answer(self, request: SandboxRequest) -> MaybeAnswer:
+        """Return the answer to a request, whatever it asks."""
         methods = self._endpoints.get(request.path)
         if methods is None:
             return status_answer(HTTPStatus.NOT_FOUND)
@@ -83,9 +88,9 @@ class Valify:
         except Refusal as refusal:
             return refusal.answer
 
-    def issue_token(self, request: Request) -> Reply:
-        """An access token for the sandbox's credentials, or an error of OAuth 2.0."""
-        form = read_form(request)
+    def issue_token(self, request: SandboxRequest) -> SandboxAnswer:
+        """Return an access token for the sandbox's credentials, or an OAuth 2.0 error."""
+        form = request.read_form()
         if form.get("grant_type") != "password":
             return _oauth_error("unsupported_grant_type")
         if not form.get("client_id") == form.get("client_secret") == CREDENTIAL:
@@ -102,51 +107,50 @@ class Valify:
             }
         )
 
-    def send_otp(self, channel: Channel, request: Request) -> Reply:
-        """A message to the recipient, or what a number forces."""
+    def send_otp(self, channel: Channel, request: SandboxRequest) -> MaybeAnswer:
+        """Send an OTP to the recipient, or do what the number forces."""
         call = self._admit(request, required=(channel.parameter,))
         recipient = call.parameters[channel.parameter]
         channel.require_recipient(recipient)
-        send = Send(
-            channel=channel,
-            recipient=recipient,
-            lang=call.lang,
-            trials_remaining=call.trials_remaining,
-            inbox=self.inbox,
+        return answer_send(
+            SendCall(
+                channel=channel,
+                recipient=recipient,
+                lang=call.lang,
+                trials_remaining=call.trials_remaining,
+            )
         )
-        return FORCED_OUTCOMES.get(recipient, send_message)(send)
 
-    def verify_otp(self, channel: Channel, request: Request) -> Reply:
-        """Whether this is the code that went this way with the transaction."""
+    def verify_otp(self, channel: Channel, request: SandboxRequest) -> SandboxAnswer:
+        """Check an OTP that was sent over this channel."""
         call = self._admit(request, required=("otp", "transaction_id"))
-        verdict = channel.codes.spend(
+        check = channel.otps.spend(
             transaction_id=call.parameters["transaction_id"], digits=call.parameters["otp"]
         )
-        return verify_answer(verdict, lang=call.lang)
+        return verify_answer(check, lang=call.lang)
 
-    def show_inbox(self, request: Request) -> Reply:
-        """The messages, newest first, for people or for programs."""
-        query = read_query(request)
-        show = INBOX_FORMATS.get(query.get("format", "html"))
-        if show is None:
-            return status_answer(HTTPStatus.BAD_REQUEST, "format is neither html nor json")
-        return show(self.inbox.messages(query.get("phone_number")))
+    def show_inbox(self, request: SandboxRequest) -> SandboxAnswer:
+        """Return the messages, newest first, as a page or as JSON."""
+        require_own_host(request)
+        return show_messages(self.inbox, request)
 
-    def clear_inbox(self, _request: Request) -> Reply:
-        """An inbox with nothing in it."""
+    def clear_inbox(self, request: SandboxRequest) -> SandboxAnswer:
+        """Delete all messages."""
+        require_own_host(request)
         self.inbox.clear()
         return messages_answer([])
 
-    def _admit(self, request: Request, *, required: tuple[str, ...]) -> Call:
-        parameters = read_json(request, required=(*required, "bundle_key"))
+    def _admit(self, request: SandboxRequest, *, required: tuple[str, ...]) -> AdmittedCall:
+        """Read the parameters of a call and spend its token. Raise ``Refusal`` if one is bad."""
+        parameters = request.read_json(required=(*required, "bundle_key"))
         trials_remaining = self._spend_token(request)
         if parameters["bundle_key"] != CREDENTIAL:
             raise Refusal(status_answer(HTTPStatus.UNAUTHORIZED, "the bundle key is invalid"))
-        return Call(
-            parameters=parameters, lang=read_lang(parameters), trials_remaining=trials_remaining
+        return AdmittedCall(
+            parameters=parameters, lang=_read_lang(parameters), trials_remaining=trials_remaining
         )
 
-    def _spend_token(self, request: Request) -> int:
+    def _spend_token(self, request: SandboxRequest) -> int:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         left = self.tokens.spend(token.strip()) if scheme.lower() == "bearer" else None
         if left is None:
@@ -155,16 +159,12 @@ class Valify:
         return left
 
 
-def messages_answer(messages: list[Message]) -> Answer:
-    """The messages for programs."""
-    return json_answer({"messages": [message.as_json() for message in messages]})
+def _read_lang(parameters: Mapping[str, Any]) -> str:
+    lang = parameters.get("lang", "en")
+    if not isinstance(lang, str) or lang not in TEXTS:
+        raise Refusal(business_refusal(1002, "lang is neither en nor ar."))
+    return lang
 
 
-INBOX_FORMATS: dict[str, Callable[[list[Message]], Answer]] = {
-    "html": page_answer,
-    "json": messages_answer,
-}
-
-
-def _oauth_error(error: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Answer:
+def _oauth_error(error: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> SandboxAnswer:
     return json_answer({"error": error}, status=status)

@@ -1,6 +1,7 @@
-"""A sandbox in a process of its own, as a test sees it."""
+"""Run a sandbox in a process of its own, and read its inbox."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,22 +19,27 @@ TIMEOUT = 10
 
 @dataclass(frozen=True)
 class ValifySandbox:
-    """A running sandbox: where it answers, and what it has sent."""
+    """A running sandbox: its URL and its inbox."""
 
     base_url: str
 
     def inbox(self, phone_number: str | None = None) -> list[Message]:
-        """The messages to one number (``01xxxxxxxxx``), or to all, newest first."""
+        """Return the messages to one number (``01xxxxxxxxx``), or to all, newest first.
+
+        Raises ``ValueError`` for another spelling, to which there could never be a message.
+        """
+        if phone_number and not re.fullmatch("01[0-9]{9}", phone_number):
+            raise ValueError("Give the number as 01xxxxxxxxx.")
         query = {"format": "json"} | ({"phone_number": phone_number} if phone_number else {})
-        answer = self._call("GET", f"/inbox/?{urlencode(query)}")
-        return [Message.from_json(printed) for printed in answer["messages"]]
+        answered = self._request("GET", f"/inbox/?{urlencode(query)}")
+        return [Message.from_json(printed) for printed in answered["messages"]]
 
     def clear_inbox(self) -> None:
-        """Forget all messages."""
-        self._call("DELETE", "/inbox/")
+        """Delete all messages."""
+        self._request("DELETE", "/inbox/")
 
-    def _call(self, method: str, path: str) -> Any:
-        # Unlike requests and urllib, this never asks the environment for a proxy.
+    def _request(self, method: str, path: str) -> Any:
+        # Unlike requests and urllib, http.client never uses a proxy of the environment.
         with closing(HTTPConnection(urlsplit(self.base_url).netloc, timeout=TIMEOUT)) as connection:
             connection.request(method, path)
             response = connection.getresponse()
@@ -44,9 +50,9 @@ class ValifySandbox:
 
 @contextmanager
 def running_sandbox(*options: str) -> Iterator[ValifySandbox]:
-    """A sandbox on a free port, with these command line options, until the end of the block."""
+    """Run a sandbox on a free port, with these command line options, until the block ends."""
     command = [sys.executable, "-m", "django_valify_otp.sandbox", "--port=0", "--exit-on-eof"]
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(
         [*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:

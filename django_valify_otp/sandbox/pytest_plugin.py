@@ -1,6 +1,6 @@
-"""Fixtures that let a project's tests send OTPs to a local Valify.
+"""Fixtures for projects whose tests send OTPs to a local Valify.
 
-pytest loads this module in every run, so it imports next to nothing.
+pytest loads this module in every run, so it imports as little as possible.
 """
 
 from collections.abc import Iterator
@@ -8,26 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from django_valify_otp.sandbox.account import SANDBOX_SETTINGS
+
 if TYPE_CHECKING:
     from django_valify_otp.sandbox.process import ValifySandbox
-
-SANDBOX_SETTINGS: dict[str, object] = {
-    "BUNDLE_KEY": "sandbox",
-    "USERNAME": "sandbox",
-    "PASSWORD": "sandbox",
-    "CLIENT_ID": "sandbox",
-    "CLIENT_SECRET": "sandbox",
-    "ACCESS_TOKEN_CALLABLE": None,
-    "NUMBER_SEND_LIMITS": [],
-    "USER_SEND_LIMITS": [],
-    "IP_SEND_LIMITS": [],
-    "GLOBAL_SEND_LIMITS": [],
-}
 
 
 @pytest.fixture(scope="session")
 def valify_sandbox_server() -> Iterator["ValifySandbox"]:
-    """A local Valify in a process of its own, the same one for all tests."""
+    """Run a local Valify in a process of its own, once for all tests."""
     from django_valify_otp.sandbox.process import running_sandbox  # noqa: PLC0415
 
     with running_sandbox() as sandbox:
@@ -38,7 +27,7 @@ def valify_sandbox_server() -> Iterator["ValifySandbox"]:
 def valify_sandbox(
     request: pytest.FixtureRequest, valify_sandbox_server: "ValifySandbox"
 ) -> "ValifySandbox":
-    """A local Valify with an empty inbox, as the one of the settings, with all limits off."""
+    """Point ``VALIFY_OTP`` at a local Valify, with an empty inbox and all limits off."""
     try:
         settings = request.getfixturevalue("settings")
     except pytest.FixtureLookupError:

@@ -1,4 +1,4 @@
-"""Access tokens, of which each lives for a while and serves a few calls."""
+"""Access tokens. Each lives for a limited time and serves a limited number of calls."""
 
 import secrets
 import threading
@@ -7,33 +7,35 @@ from dataclasses import dataclass
 
 
 @dataclass
-class _Token:
+class IssuedToken:
+    """How long an access token still lives, and how many calls it still serves."""
+
     expires_at: float
     uses_left: int
 
 
-class AccessTokens:
-    """The tokens that the sandbox has issued, for all threads."""
+class IssuedTokens:
+    """The access tokens that the sandbox has issued, safe for threads."""
 
     def __init__(self, *, lifetime: int, uses: int, clock: Callable[[], float]) -> None:
         self.lifetime = lifetime
         self._uses = uses
         self._clock = clock
         self._lock = threading.Lock()
-        self._tokens: dict[str, _Token] = {}
+        self._tokens: dict[str, IssuedToken] = {}
 
     def issue(self) -> str:
-        """A new token. Those before it stay valid."""
+        """Return a new token. Earlier tokens stay valid."""
         value = secrets.token_urlsafe(24)
         with self._lock:
             self._forget_expired()
-            self._tokens[value] = _Token(self._clock() + self.lifetime, self._uses)
+            self._tokens[value] = IssuedToken(self._clock() + self.lifetime, self._uses)
         return value
 
     def spend(self, value: str) -> int | None:
-        """How many uses the token has left after this one, or ``None`` if it cannot be used.
+        """Use the token once, and return how many uses it has left.
 
-        A token that is unknown, expired or used up cannot be used.
+        Return ``None`` for a token that is unknown, expired or used up.
         """
         with self._lock:
             self._forget_expired()
@@ -48,7 +50,7 @@ class AccessTokens:
     def _forget_expired(self) -> None:
         now = self._clock()
         while self._tokens:
-            # All live equally long, so the oldest is the first to expire.
+            # All tokens have the same lifetime, so the oldest expires first.
             oldest = next(iter(self._tokens))
             if self._tokens[oldest].expires_at > now:
                 return

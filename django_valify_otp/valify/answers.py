@@ -1,10 +1,9 @@
-"""How Valify's answers are read. Nothing here trusts their shape."""
+"""Read Valify's replies, which may have any shape, into answers."""
 
 import json
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -15,6 +14,7 @@ from django_valify_otp.exceptions import (
     CodeRejected,
     OtpRejected,
     OutcomeUnknown,
+    QueueExpired,
     ValifyBusy,
     ValifyMisconfigured,
     ValifyOtpError,
@@ -23,15 +23,17 @@ from django_valify_otp.exceptions import (
 from django_valify_otp.valify.tokens import AccessToken, NoToken, is_usable
 from django_valify_otp.valify.transport import NoReply, Reply
 
-# Documented; also the most that is believed.
+# As documented. A longer lifetime in a reply is not believed.
 TOKEN_LIFETIME_SECONDS = 600
 LARGEST_TRIALS = 32_767
 LONGEST_TRANSACTION_ID = 255
+# Enough for an HTTP date in any of its formats.
+LONGEST_RETRY_AFTER = 64
 MISCONFIGURED = {400, 401, 403, 404, 415}
 
 
 class Outcome(StrEnum):
-    """How it ended, in the words of ``OtpSend.Status`` and ``OtpVerification.Status``."""
+    """How a send or verify ended, as in ``OtpSend.Status`` and ``OtpVerification.Status``."""
 
     SENT = "sent"
     VERIFIED = "verified"
@@ -42,9 +44,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What is known after Valify was asked. Its texts are not yet cut to any length.
+    """What is known after Valify was called. No text is cut to the length of its column.
 
-    ``retry_after`` is in seconds; ``calls`` counts the requests that may have arrived.
+    ``retry_after`` is in seconds; ``calls`` counts the calls that may have reached Valify.
     """
 
     outcome: Outcome
@@ -60,111 +62,128 @@ class Answer:
     calls: int = 0
 
 
-# What an answer means: the outcome, the error that says so, and what was seen.
-_Verdict = tuple[Outcome, type[ValifyOtpError] | None, str]
-
-
 def read_send(reply: Reply | NoReply) -> Answer:
-    """What the answer to a send means."""
-    return _read(reply, judge_success=_judge_send, refusal=OtpRejected)
+    """Return what the reply to a send means."""
+    if isinstance(reply, NoReply):
+        return _without_reply(reply)
+    body = _json_object(reply)
+    answer = _undecided(reply, body)
+    if reply.status != HTTPStatus.OK:
+        return _judge_status(answer, reply, refusal=OtpRejected)
+    result = body.get("result")
+    success = result.get("success") if isinstance(result, dict) else None
+    if success is False:
+        return _rejected(answer, OtpRejected, "success is false")
+    if success is not True:
+        return replace(answer, reason="no JSON that says success")
+    if not answer.transaction_id:
+        return without_transaction_id(answer)
+    return replace(answer, outcome=Outcome.SENT, error=None, reason="")
 
 
 def read_verify(reply: Reply | NoReply) -> Answer:
-    """What the answer to a verification means."""
-    return _read(reply, judge_success=_judge_verify, refusal=CodeRejected)
-
-
-def _read(
-    reply: Reply | NoReply,
-    *,
-    judge_success: Callable[[dict[str, Any]], _Verdict],
-    refusal: type[ValifyOtpError],
-) -> Answer:
+    """Return what the reply to a verification means."""
     if isinstance(reply, NoReply):
-        if reply.connected:
-            return unknown(reply.reason)
-        return Answer(outcome=Outcome.FAILED, error=ValifyUnreachable, reason=reply.reason)
+        return _without_reply(reply)
     body = _json_object(reply)
-    if reply.status == HTTPStatus.OK:
-        outcome, error, reason = judge_success(body)
-    else:
-        outcome, error, reason = _judge_failure(reply.status, refusal)
+    answer = _undecided(reply, body)
+    if reply.status != HTTPStatus.OK:
+        return _judge_status(answer, reply, refusal=CodeRejected)
+    if "verified" not in body:
+        return replace(answer, reason="no JSON that says verified")
+    if body["verified"] is not True:
+        return _rejected(answer, CodeRejected, "verified is not true")
+    return replace(answer, outcome=Outcome.VERIFIED, error=None, reason="")
+
+
+def without_transaction_id(answer: Answer) -> Answer:
+    """Return the answer for a success without a transaction ID, so that nobody can verify it."""
+    return replace(
+        answer, outcome=Outcome.UNKNOWN, error=OutcomeUnknown, reason="no transaction ID"
+    )
+
+
+def _without_reply(reply: NoReply) -> Answer:
+    if reply.connected:
+        return unknown(reply.reason)
+    return Answer(outcome=Outcome.FAILED, error=ValifyUnreachable, reason=reply.reason)
+
+
+def _undecided(reply: Reply, body: dict[str, Any]) -> Answer:
+    """Return all that the reply says, with the outcome still unknown."""
     return Answer(
-        outcome=outcome,
-        error=error,
-        reason=reason,
+        outcome=Outcome.UNKNOWN,
+        error=OutcomeUnknown,
+        reason=f"HTTP {reply.status}",
         http_status=reply.status,
         transaction_id=read_transaction_id(body.get("transaction_id")),
         trials_remaining=read_trials(body.get("trials_remaining")),
         error_code=as_text(body.get("error_code")),
         message=as_text(body.get("message")),
-        retry_after=read_retry_after(reply.retry_after) if error is ValifyBusy else None,
-        calls=1,
     )
 
 
-def _judge_send(body: dict[str, Any]) -> _Verdict:
-    result = body.get("result")
-    success = result.get("success") if isinstance(result, dict) else None
-    if success is False:
-        return Outcome.REJECTED, OtpRejected, "success is false"
-    if success is not True:
-        return Outcome.UNKNOWN, OutcomeUnknown, "no JSON that says success"
-    if not read_transaction_id(body.get("transaction_id")):
-        return Outcome.UNKNOWN, OutcomeUnknown, "no transaction ID"
-    return Outcome.SENT, None, ""
+def _judge_status(answer: Answer, reply: Reply, *, refusal: type[ValifyOtpError]) -> Answer:
+    """Return what a status other than 200 means; ``refusal`` is the error of a 422."""
+    if reply.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return _rejected(answer, refusal, "")
+    if reply.status in MISCONFIGURED or 300 <= reply.status < 400:
+        return _rejected(answer, ValifyMisconfigured, answer.reason)
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        busy = _rejected(answer, ValifyBusy, answer.reason)
+        return replace(busy, retry_after=read_retry_after(reply.retry_after))
+    return answer
 
 
-def _judge_verify(body: dict[str, Any]) -> _Verdict:
-    if "verified" not in body:
-        return Outcome.UNKNOWN, OutcomeUnknown, "no JSON that says verified"
-    if body["verified"] is not True:
-        return Outcome.REJECTED, CodeRejected, "verified is not true"
-    return Outcome.VERIFIED, None, ""
-
-
-def _judge_failure(status: int, refusal: type[ValifyOtpError]) -> _Verdict:
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return Outcome.REJECTED, refusal, ""
-    if status in MISCONFIGURED or 300 <= status < 400:
-        return Outcome.REJECTED, ValifyMisconfigured, f"HTTP {status}"
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Outcome.REJECTED, ValifyBusy, f"HTTP {status}"
-    return Outcome.UNKNOWN, OutcomeUnknown, f"HTTP {status}"
+def _rejected(answer: Answer, error: type[ValifyOtpError], reason: str) -> Answer:
+    return replace(answer, outcome=Outcome.REJECTED, error=error, reason=reason)
 
 
 def unknown(reason: str) -> Answer:
-    """What is known where a call may have arrived and no answer came."""
+    """Return the answer for a call that may have reached Valify, and that got no reply."""
     return Answer(outcome=Outcome.UNKNOWN, error=OutcomeUnknown, reason=reason, calls=1)
 
 
+def interrupted(reason: str, *, calls: int) -> Answer:
+    """Return the answer for an interruption after so many calls that may have reached Valify."""
+    if calls:
+        return replace(unknown(reason), calls=calls)
+    return Answer(outcome=Outcome.FAILED, error=ValifyUnreachable, reason=reason)
+
+
+def expired() -> Answer:
+    """Return the answer for an attempt for which no call was made in time."""
+    return Answer(outcome=Outcome.FAILED, error=QueueExpired, reason="too long in the queue")
+
+
 def without_token(token: NoToken) -> Answer:
-    """What it means that there is no access token."""
+    """Return the answer where there is no access token."""
     return Answer(
         outcome=Outcome.FAILED, error=token.error, reason=token.reason, message=token.message
     )
 
 
 def read_token(reply: Reply | NoReply, *, asked_at: float) -> AccessToken | NoToken:
-    """The access token of an answer to the token call, which was made at ``asked_at``."""
+    """Return the access token in the reply to a token call that began at ``asked_at``."""
     if isinstance(reply, NoReply):
         return NoToken(error=ValifyUnreachable, reason=f"token call: {reply.reason}")
     body = _json_object(reply)
     value = body.get("access_token")
     if reply.status == HTTPStatus.OK and is_usable(value):
         return AccessToken(value, asked_at + _lifetime(body.get("expires_in")))
+    said = [as_text(body.get(name)) for name in ("error", "error_description")]
     refused = 300 <= reply.status < 500 and reply.status != HTTPStatus.TOO_MANY_REQUESTS
     return NoToken(
         error=ValifyMisconfigured if refused else ValifyUnreachable,
         reason=f"token call: HTTP {reply.status}",
-        message=as_text(body.get("error_description", body.get("error", body.get("message")))),
+        message=": ".join(filter(None, said)) or as_text(body.get("message")),
     )
 
 
 def read_transaction_id(value: object) -> str:
-    """The ID as text: 1 to 255 printable characters, or an integer; ``""`` for anything else.
+    """Return the ID as text: 1 to 255 printable characters, or an integer; else ``""``.
 
-    Blanks alone are no ID either: to some databases they are the same as no text.
+    An ID of spaces alone is none: to some databases it equals the empty text.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -174,21 +193,21 @@ def read_transaction_id(value: object) -> str:
 
 
 def read_trials(value: object) -> int | None:
-    """``trials_remaining``, which is documented as an integer and printed in quotes."""
+    """Return ``trials_remaining``: documented as an integer, and printed in quotes."""
     trials = _whole_number(value)
     return trials if trials is not None and trials <= LARGEST_TRIALS else None
 
 
 def read_retry_after(value: str | None) -> int | None:
-    """The seconds of a ``Retry-After`` header, which may be a number or a date."""
-    if value is None:
+    """Return the seconds of a ``Retry-After`` header, which may be a number or a date."""
+    if value is None or len(value) > LONGEST_RETRY_AFTER:
         return None
     seconds = _whole_number(value.strip())
     if seconds is not None:
         return seconds
     try:
         moment = parsedate_to_datetime(value)
-        # RFC 9110 has every HTTP date in UTC, said or not.
+        # By RFC 9110, every HTTP date is in UTC, also one that does not say so.
         passes = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)
     except (ValueError, OverflowError):
         return None
@@ -196,7 +215,7 @@ def read_retry_after(value: str | None) -> int | None:
 
 
 def _whole_number(value: object) -> int | None:
-    """A non-negative integer, also as a string of digits."""
+    """Return a non-negative integer, which may be written as a string of digits."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         return int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -218,7 +237,7 @@ def _json_object(reply: Reply) -> dict[str, Any]:
 
 
 def as_text(value: object) -> str:
-    """Text as it is, anything else as JSON: what Valify means by it is not ours to guess."""
+    """Return text unchanged, and anything else as JSON, so that staff see what Valify wrote."""
     if value is None or isinstance(value, str):
         return value or ""
     try:

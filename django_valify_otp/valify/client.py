@@ -1,14 +1,13 @@
-"""Valify's API: one method for each call, each with one answer and no exceptions."""
+"""Valify's API: one method for each operation. Each returns an answer, whatever Valify does."""
 
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from django_valify_otp.exceptions import OutcomeUnknown
+from django_valify_otp.deadline import Deadline
 from django_valify_otp.otps import Otp
 from django_valify_otp.valify.answers import (
     Answer,
@@ -17,6 +16,7 @@ from django_valify_otp.valify.answers import (
     read_token,
     read_verify,
     without_token,
+    without_transaction_id,
 )
 from django_valify_otp.valify.redaction import (
     redact,
@@ -25,25 +25,16 @@ from django_valify_otp.valify.redaction import (
     redact_secrets,
 )
 from django_valify_otp.valify.tokens import AccessToken, FetchedTokens, NoToken, SuppliedTokens
-from django_valify_otp.valify.transport import (
-    BearerAuth,
-    Deadline,
-    NoAuth,
-    NoReply,
-    Reply,
-    Transport,
-)
+from django_valify_otp.valify.transport import NoReply, Reply, Transport
 
 TOKEN_PATH = "/api/o/token/"  # noqa: S105
-SEND_PATH = "/api/v1/otp/send/"
-VERIFY_PATH = "/api/v1/otp/verify/"
-# A shorter token could stand in a transaction ID by chance.
-SHORTEST_TELLING_TOKEN = 16
+# A shorter access token could be part of a transaction ID by chance.
+SHORTEST_ECHO = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Where Valify is and who we are to it. Timeouts are in seconds."""
+    """Valify's URL and our credentials there. Timeouts are in seconds."""
 
     base_url: str
     bundle_key: str = field(repr=False)
@@ -58,7 +49,7 @@ class Account:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no row, log line or exception may hold."""
+        """Return the texts that no row, log line or exception may contain."""
         return (
             self.bundle_key,
             self.username,
@@ -69,16 +60,34 @@ class Account:
 
 
 @dataclass(frozen=True)
-class _Call:
-    """A request to Valify, but for what says who asks."""
+class _Endpoint:
+    """A path of Valify's API that wants an access token, and how to read its replies."""
 
     path: str
-    fields: Mapping[str, str] = field(repr=False)
     read: Callable[[Reply | NoReply], Answer]
 
 
+SEND = _Endpoint("/api/v1/otp/send/", read_send)
+VERIFY = _Endpoint("/api/v1/otp/verify/", read_verify)
+
+
+@dataclass
+class CallLog:
+    """The calls of one attempt or try so far, so that they are known if it is interrupted.
+
+    ``calls`` counts the calls that may have reached Valify, without those that fetch tokens.
+    """
+
+    calls: int = 0
+    tokens: list[AccessToken] = field(default_factory=list)
+
+    def count_call(self) -> None:
+        """Count a call that may reach Valify."""
+        self.calls += 1
+
+
 class ValifyClient:
-    """Valify, for all threads of one process."""
+    """A client of Valify for all threads of one process."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -87,35 +96,35 @@ class ValifyClient:
             connect_timeout=account.connect_timeout,
             read_timeout=account.read_timeout,
         )
-        self._tokens: FetchedTokens | SuppliedTokens = (
-            SuppliedTokens(account.supply_token)
-            if account.supply_token
-            else FetchedTokens(self._fetch_token, uses=account.token_uses)
-        )
+        self._tokens: FetchedTokens | SuppliedTokens
+        if account.supply_token:
+            self._tokens = SuppliedTokens(account.supply_token)
+        else:
+            self._tokens = FetchedTokens(self._fetch_token, uses=account.token_uses)
 
     def close(self) -> None:
-        """Close idle connections."""
+        """Close the idle connections. Calls in other threads go on."""
         self._transport.close()
 
-    def try_credentials(self, *, deadline: Deadline) -> NoToken | None:
-        """Why no access token can be had, or ``None`` if one can. Sends nothing."""
+    def check_credentials(self, *, deadline: Deadline) -> NoToken | None:
+        """Return why there is no access token, or ``None`` if there is one. Send nothing."""
         token = self._tokens.fresh(deadline)
         if isinstance(token, AccessToken):
             return None
         return replace(token, message=redact_secrets(token.message, self.account.secrets))
 
-    def send_otp(self, *, phone_number: str, lang: str, deadline: Deadline) -> Answer:
-        """How one attempt to send an OTP to ``01xxxxxxxxx`` ended, within the deadline.
+    def send_otp(self, *, phone_number: str, lang: str, deadline: Deadline, log: CallLog) -> Answer:
+        """Send an OTP to ``01xxxxxxxxx`` within the deadline, and return how that ended.
 
-        A call is repeated only if Valify has not seen it, or has refused its token.
+        Call again only if Valify has not seen the call, or has refused its access token.
         """
-        call = _Call(SEND_PATH, {"phone_number": phone_number, "lang": lang}, read_send)
-        used: list[AccessToken] = []
-        answer = _without_echo(self._attempt(call, deadline, used), used)
-        answer = self._presentable(answer, used, phone_number)
+        fields = {"phone_number": phone_number, "lang": lang}
+        answer = self._call(SEND, fields, deadline, log)
+        answer = _without_echoed_token(answer, log.tokens)
+        answer = self._complete(answer, log, phone_number)
         if answer.outcome not in {Outcome.SENT, Outcome.UNKNOWN}:
             return answer
-        # What the code is, only Valify knows; it may say so to us too.
+        # Valify knows the OTP, which may be good now, and we do not: hide all that looks like one.
         return replace(
             answer,
             message=redact_any_otp(answer.message),
@@ -123,144 +132,152 @@ class ValifyClient:
         )
 
     def verify_otp(
-        self, *, otp: Otp, transaction_id: str, phone_number: str, lang: str, deadline: Deadline
+        self,
+        *,
+        otp: Otp,
+        transaction_id: str,
+        phone_number: str,
+        lang: str,
+        deadline: Deadline,
+        log: CallLog,
     ) -> Answer:
-        """How one try of the OTP that a send's transaction brought ended, within the deadline.
+        """Verify the OTP of a transaction within the deadline, and return how that ended.
 
-        ``phone_number`` is not sent: it is what the answer may not repeat.
+        ``phone_number`` is not sent: it is masked where the answer repeats it.
         """
-        call = _Call(
-            VERIFY_PATH,
-            {"otp": otp.digits, "transaction_id": transaction_id, "lang": lang},
-            read_verify,
-        )
-        used: list[AccessToken] = []
-        answer = self._presentable(self._attempt(call, deadline, used), used, phone_number)
+        fields = {"otp": otp.digits, "transaction_id": transaction_id, "lang": lang}
+        answer = self._call(VERIFY, fields, deadline, log)
+        answer = self._complete(answer, log, phone_number)
         return replace(
             answer,
             message=redact_any_otp(redact_otp(answer.message, otp)),
             error_code=redact_otp(answer.error_code, otp),
         )
 
-    def _presentable(self, answer: Answer, used: list[AccessToken], phone_number: str) -> Answer:
-        """The answer, without what nobody may see, and with its token's fingerprint."""
-        secrets = (*self.account.secrets, *(token.value for token in used))
-        return replace(
-            answer,
-            message=redact(answer.message, secrets=secrets, phone_number=phone_number),
-            error_code=redact(answer.error_code, secrets=secrets, phone_number=phone_number),
-            token_fingerprint=used[-1].fingerprint if used else "",
-        )
-
-    def _attempt(self, call: _Call, deadline: Deadline, used: list[AccessToken]) -> Answer:
+    def _call(
+        self, endpoint: _Endpoint, fields: Mapping[str, str], deadline: Deadline, log: CallLog
+    ) -> Answer:
+        """Call with an access token, and once more with a fresh one if Valify refuses it."""
         token = self._tokens.lease(deadline)
         if isinstance(token, NoToken):
             return without_token(token)
-        used.append(token)
-        answer = self._ask(call, token, deadline)
+        answer = self._call_with(token, endpoint, fields, deadline, log)
         if answer.http_status != HTTPStatus.FORBIDDEN:
             return answer
         fresh = self._tokens.fresh(deadline)
         if isinstance(fresh, NoToken):
-            return replace(without_token(fresh), calls=1)
+            return without_token(fresh)
         if fresh == token:
-            self._tokens.keep_at_most(token, 0)
+            # The refused token came back, so another call would be refused too.
+            self._tokens.forget_all()
             return answer
-        used.append(fresh)
-        again = self._ask(call, fresh, deadline)
-        return replace(again, calls=again.calls + 1)
+        return self._call_with(fresh, endpoint, fields, deadline, log)
 
-    def _ask(self, call: _Call, token: AccessToken, deadline: Deadline) -> Answer:
+    def _call_with(
+        self,
+        token: AccessToken,
+        endpoint: _Endpoint,
+        fields: Mapping[str, str],
+        deadline: Deadline,
+        log: CallLog,
+    ) -> Answer:
+        """Call with this access token, and keep no more of its uses than Valify grants."""
+        log.tokens.append(token)
         reply = self._transport.post(
-            call.path,
+            endpoint.path,
+            {**fields, "bundle_key": self.account.bundle_key},
+            access_token=token.value,
             deadline=deadline,
-            auth=BearerAuth(token.value),
-            json={**call.fields, "bundle_key": self.account.bundle_key},
             repeat_if=_was_not_seen,
+            count_call=log.count_call,
         )
-        answer = call.read(reply)
+        answer = endpoint.read(reply)
         if answer.http_status == HTTPStatus.FORBIDDEN:
-            self._tokens.keep_at_most(token, 0)
+            self._tokens.forget_all()
         elif answer.trials_remaining is not None:
             self._tokens.keep_at_most(token, answer.trials_remaining)
         return answer
+
+    def _complete(self, answer: Answer, log: CallLog, phone_number: str) -> Answer:
+        """Add what the log knows, and hide our secrets, the tokens and the number."""
+        secrets = (*self.account.secrets, *(token.value for token in log.tokens))
+        return replace(
+            answer,
+            message=redact(answer.message, secrets=secrets, phone_number=phone_number),
+            error_code=redact(answer.error_code, secrets=secrets, phone_number=phone_number),
+            token_fingerprint=log.tokens[-1].fingerprint if log.tokens else "",
+            calls=log.calls,
+        )
 
     def _fetch_token(self, deadline: Deadline) -> AccessToken | NoToken:
         asked_at = time.monotonic()
         reply = self._transport.post(
             TOKEN_PATH,
-            deadline=deadline,
-            auth=NoAuth(),
-            form={
+            {
                 "username": self.account.username,
                 "password": self.account.password,
                 "client_id": self.account.client_id,
                 "client_secret": self.account.client_secret,
                 "grant_type": "password",
             },
-            repeat_if=_may_pass,
+            access_token=None,
+            deadline=deadline,
+            repeat_if=_is_temporary,
+            count_call=_count_nothing,
         )
         return read_token(reply, asked_at=asked_at)
 
 
-def _was_not_seen(outcome: Reply | NoReply) -> bool:
-    return isinstance(outcome, NoReply) and not outcome.connected
+def _was_not_seen(reply: Reply | NoReply) -> bool:
+    return isinstance(reply, NoReply) and not reply.connected
 
 
-def _may_pass(outcome: Reply | NoReply) -> bool:
-    if isinstance(outcome, NoReply):
+def _is_temporary(reply: Reply | NoReply) -> bool:
+    if isinstance(reply, NoReply):
         return True
-    return outcome.status >= 500 or outcome.status == HTTPStatus.TOO_MANY_REQUESTS
+    return reply.status >= 500 or reply.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
-def _without_echo(answer: Answer, used: list[AccessToken]) -> Answer:
-    """The answer, unless it gives an access token of ours as the transaction ID."""
-    telling = [token.value for token in used if len(token.value) >= SHORTEST_TELLING_TOKEN]
-    if not any(value in answer.transaction_id for value in telling):
+def _count_nothing() -> None:
+    """Leave a call that fetches a token out of the count."""
+
+
+def _without_echoed_token(answer: Answer, tokens: list[AccessToken]) -> Answer:
+    """Take out a transaction ID that contains an access token: staff and callers see the ID."""
+    echoes = [token.value for token in tokens if len(token.value) >= SHORTEST_ECHO]
+    if not any(echo in answer.transaction_id for echo in echoes):
         return answer
-    if answer.outcome is not Outcome.SENT:
-        return replace(answer, transaction_id="")
-    return replace(
-        answer,
-        outcome=Outcome.UNKNOWN,
-        error=OutcomeUnknown,
-        reason="no transaction ID",
-        transaction_id="",
-    )
+    answer = replace(answer, transaction_id="")
+    if answer.outcome is Outcome.SENT:
+        return without_transaction_id(answer)
+    return answer
 
 
-class _Current:
-    """This process's client, and the lock under which it is made."""
+class _ProcessClient:
+    """The client of one process."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.client: ValifyClient | None = None
+        self._lock = threading.Lock()
+        self._client: ValifyClient | None = None
+
+    def get(self, account: Account) -> ValifyClient:
+        """Return the client for this account. Close the one of another account."""
+        with self._lock:
+            client = self._client
+            if client and client.account == account:
+                return client
+            if client:
+                client.close()
+            self._client = ValifyClient(account)
+            return self._client
 
 
-_current = _Current()
-_inherited: list[_Current] = []
+# By process ID: a fork must not share sockets, tokens and locks with its parent. No hook tells of
+# it, as uWSGI forks in C. The parent's client stays here, unused: to delete it in the child could
+# wait for a lock that another thread of the parent held.
+_clients: dict[int, _ProcessClient] = {}
 
 
 def client_for(account: Account) -> ValifyClient:
-    """This process's client, made anew when the account has changed."""
-    with _current.lock:
-        client = _current.client
-        if client is None or client.account != account:
-            if client is not None:
-                client.close()
-            client = _current.client = ValifyClient(account)
-    return client
-
-
-def _forget_parent() -> None:
-    """Start afresh after a fork: sockets, tokens and locks are the parent's.
-
-    Its client is kept, unused: to collect it could take a lock that another thread held.
-    """
-    global _current  # noqa: PLW0603
-    _inherited.append(_current)
-    _current = _Current()
-
-
-with suppress(AttributeError):  # Windows has no fork
-    os.register_at_fork(after_in_child=_forget_parent)
+    """Return this process's client for the account."""
+    return _clients.setdefault(os.getpid(), _ProcessClient()).get(account)

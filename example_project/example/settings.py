@@ -1,4 +1,4 @@
-"""An example: SQLite and the sandbox, unless the environment or ``.env`` says otherwise."""
+"""Use SQLite and the sandbox, unless the environment or ``.env`` sets something else."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ DEBUG = env.bool("DEBUG", default=True)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 DATABASES = {"default": env.db_url(default=f"sqlite:///{FOLDER / 'example.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "django_valify_otp.error_reports.ErrorReportFilter"
 
 VALIFY_OTP = {
     "BASE_URL": env.str("VALIFY_BASE_URL", default="http://127.0.0.1:8900"),
@@ -22,10 +23,11 @@ VALIFY_OTP = {
     "PASSWORD": env.str("VALIFY_PASSWORD", default="sandbox"),
     "CLIENT_ID": env.str("VALIFY_CLIENT_ID", default="sandbox"),
     "CLIENT_SECRET": env.str("VALIFY_CLIENT_SECRET", default="sandbox"),
-    # People confirm their number before they have an account, so the limits must hold for all.
+    # Visitors verify their number before they have an account.
     "PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "GLOBAL_SEND_LIMITS": ["1000/1h"],
     "RETENTION_DAYS": 90,
+    "SEND_IN_BACKGROUND": env.bool("SEND_IN_BACKGROUND", default=False),
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
@@ -43,6 +45,9 @@ INSTALLED_APPS = [
     "django_valify_otp",
     "example",
 ]
+if VALIFY_OTP["SEND_IN_BACKGROUND"]:
+    INSTALLED_APPS.append("django_tasks_db")
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

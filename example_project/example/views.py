@@ -1,26 +1,64 @@
+from http import HTTPStatus
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.utils.http import urlencode
+from django.utils.translation import get_language
 from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_POST
+
+from django_valify_otp.exceptions import InvalidVerificationToken
+from django_valify_otp.services import redeem_verification_token
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
 )
 
 
 @ensure_csrf_cookie
 def index(request: HttpRequest) -> HttpResponse:
-    """The page on which a person confirms a phone number."""
+    """Show the page on which a visitor verifies a phone number."""
     sandbox = sandbox_origin()
-    inbox = sandbox and f"{sandbox}/inbox/"
+    inbox = sandbox and f"{sandbox}/inbox/?{urlencode({'lang': get_language()})}"
     response = render(request, "example/index.html", {"inbox": inbox})
-    frames = sandbox and f"; frame-src {sandbox}"
-    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY + frames
+    # The page also asks the sandbox whether it is there.
+    frames = sandbox and f" {sandbox}; frame-src {sandbox}"
+    response["Content-Security-Policy"] = f"{CONTENT_SECURITY_POLICY}; connect-src 'self'{frames}"
+    return response
+
+
+@require_POST
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """Redeem a verification token. A real site creates the account in the same transaction."""
+    token = request.POST.get("verification_token", "")
+    try:
+        request.session["phone_number"] = redeem_verification_token(token, purpose="signup")
+    except InvalidVerificationToken:
+        return show_end(request, phone_number="", status=HTTPStatus.BAD_REQUEST)
+    return redirect("signed_up")
+
+
+def signed_up(request: HttpRequest) -> HttpResponse:
+    """Show whose number the site has confirmed in this session."""
+    phone_number = request.session.get("phone_number")
+    if phone_number is None:
+        return redirect("index")
+    return show_end(request, phone_number=phone_number)
+
+
+def show_end(
+    request: HttpRequest, *, phone_number: str, status: int = HTTPStatus.OK
+) -> HttpResponse:
+    """Return the last page: that the number is confirmed, or why it is not."""
+    context = {"phone_number": phone_number}
+    response = render(request, "example/signed_up.html", context, status=status)
+    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response
 
 
 def sandbox_origin() -> str:
-    """Where the sandbox answers; empty where Valify itself is called."""
+    """Return the address of the sandbox, or ``""`` if the site calls Valify itself."""
     uses_sandbox = settings.DEBUG and settings.VALIFY_OTP["BUNDLE_KEY"] == "sandbox"
     return str(settings.VALIFY_OTP["BASE_URL"]).rstrip("/") if uses_sandbox else ""

@@ -3,19 +3,24 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from django_valify_otp.sandbox.process import ValifySandbox, running_sandbox
-from tests.browser.site import EXAMPLE, Site, environment_of_site, path_of
+from tests.browser.desk import NUMBERS, Desk, log_in, send
+from tests.browser.scripts import ScriptCoverage
+from tests.browser.site import EXAMPLE, Site, environment_of_site, manage, path_of
 
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--hide-scrollbars",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -36,11 +41,17 @@ def sandbox() -> Iterator[ValifySandbox]:
 def site(sandbox: ValifySandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     database = tmp_path_factory.mktemp("site") / "example.sqlite3"
     environment = environment_of_site(sandbox, database)
-    manage = [sys.executable, "manage.py"]
-    for command in (["migrate", "-v0"], ["createsuperuser", "--noinput", "-v0"]):
-        subprocess.run([*manage, *command], cwd=EXAMPLE, env=environment, check=True)
+    with running_site(environment) as url:
+        yield Site(url, database, environment)
+
+
+@contextmanager
+def running_site(environment: dict[str, str]) -> Iterator[str]:
+    """Run the example with new tables and a superuser; where it is."""
+    manage(environment, "migrate", "-v0")
+    manage(environment, "createsuperuser", "--noinput", "-v0")
     with subprocess.Popen(
-        [*manage, "runserver", "--noreload", "0"],
+        [sys.executable, "manage.py", "runserver", "--noreload", "0"],
         cwd=EXAMPLE,
         env=environment,
         stdout=subprocess.PIPE,
@@ -49,8 +60,14 @@ def site(sandbox: ValifySandbox, tmp_path_factory: pytest.TempPathFactory) -> It
     ) as process:
         assert process.stdout
         url = next(line.split()[-1] for line in process.stdout if "server at http" in line)
-        yield Site(url, database)
+        yield url
         process.terminate()
+
+
+@pytest.fixture(scope="module")
+def filled(site: Site) -> None:
+    """Thirty days of attempts, which are made up."""
+    site.manage("fill_example")
 
 
 @pytest.fixture(scope="module", params=["en", "ar"])
@@ -87,7 +104,39 @@ def browser(
             yield driver
 
 
+@pytest.fixture(scope="module")
+def scripts(browser: Chrome) -> Iterator[ScriptCoverage]:
+    """What the browser runs of the example's script."""
+    coverage = ScriptCoverage(browser)
+    yield coverage
+    coverage.keep()
+
+
+@pytest.fixture(autouse=True)
+def measured(scripts: ScriptCoverage) -> Iterator[None]:
+    """Note what a test made the page run, before the next one leaves it."""
+    yield
+    scripts.take()
+
+
 @pytest.fixture
 def screenshots(tmp_path: Path) -> Path:
     """Where each step is kept to be looked at: the folder ``SCREENSHOTS``, if that is set."""
     return Path(os.environ.get("SCREENSHOTS", tmp_path))
+
+
+@pytest.fixture(scope="module")
+def attempts(site: Site) -> None:
+    for phone_number in NUMBERS:
+        send(site, phone_number)
+
+
+@pytest.fixture
+def desk(
+    browser: Chrome, site: Site, attempts: None, language: str, screenshots: Path
+) -> Iterator[Desk]:
+    """The admin, logged in; its console may say nothing but that there is no icon."""
+    log_in(browser, site)
+    yield Desk(browser, site, language, screenshots)
+    console: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert not [line for line in console if "favicon.ico" not in line["message"]]

@@ -3,8 +3,13 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import chain, product
 from pathlib import Path
 
 import polib
@@ -16,25 +21,46 @@ from django_valify_otp.sandbox.process import ValifySandbox
 PROJECT = Path(__file__).parent.parent.parent
 EXAMPLE = PROJECT / "example_project"
 CATALOGUE = "locale/ar/LC_MESSAGES/django.po"
-WIDE, NARROW = (1100, 720), (380, 1150)
+WIDE, NARROW = (1280, 800), (380, 1150)
+SCHEMES = ("dark", "light")
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+WAIT_FOR_TRANSITIONS = """
+const [done] = arguments;
+requestAnimationFrame(() => {
+  Promise.allSettled(document.getAnimations().map(({ finished }) => finished)).then(() => done());
+});
+"""
+RUN_AXE = """
+const [others, done] = arguments;
+const place = (node) => `${node.target.join(" ")}: ${node.failureSummary}`;
+axe.run({ exclude: others }, { iframes: false }).then(({ violations }) => {
+  done(violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id} ${place(node)}`)));
+});
+"""
 PATIENCE = 30
+MOMENTS = ("created_at", "settled_at")
 # The superuser's name and password.
 ROOT = "root"
 
 
 @dataclass(frozen=True)
 class Site:
-    """The running example, and the file with its rows."""
+    """The running example, the file with its rows, and what the example reads."""
 
     url: str
     database: Path
+    environment: Mapping[str, str] = field(repr=False)
+
+    def manage(self, *arguments: str) -> None:
+        """Run a command of Django's."""
+        manage(self.environment, *arguments)
 
     def age(self, seconds: int) -> None:
         """Make everything that was sent so much older."""
-        older = "created_at = datetime(created_at, ?1), settled_at = datetime(settled_at, ?1)"
+        older = ", ".join(f"{name} = datetime({name}, :older)" for name in MOMENTS)
         with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as connection, connection:
             connection.execute(
-                f"UPDATE django_valify_otp_otpsend SET {older}", [f"-{seconds} seconds"]
+                f"UPDATE django_valify_otp_otpsend SET {older}", {"older": f"-{seconds} seconds"}
             )
 
     def log(self) -> list[str]:
@@ -62,6 +88,13 @@ def environment_of_site(sandbox: ValifySandbox, database: Path) -> dict[str, str
     }
 
 
+def manage(environment: Mapping[str, str], *arguments: str) -> None:
+    """Run a command of Django's in the example."""
+    subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=EXAMPLE, env=environment, check=True
+    )
+
+
 def path_of(program: str) -> str:
     """Where it is, so that selenium does not look for one to download."""
     found = shutil.which(program)
@@ -74,17 +107,39 @@ def translate(text: str, language: str) -> str:
     if language == "en":
         return text
     catalogues = (EXAMPLE / "example" / CATALOGUE, PROJECT / "django_valify_otp" / CATALOGUE)
-    found = [polib.pofile(str(path)).find(text) for path in catalogues]
-    return next(str(entry.msgstr) for entry in found if entry)
+    entries = chain.from_iterable(polib.pofile(str(path)) for path in catalogues)
+    return next(str(entry.msgstr) for entry in entries if entry.msgid == text)
 
 
-def shoot(browser: Chrome, folder: Path, name: str) -> None:
-    """Keep what it looks like, wide and narrow; it must never have to be scrolled sideways."""
-    for width, height in (NARROW, WIDE):
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
-        )
-        assert browser.save_screenshot(str(folder / f"{name}-{width}.png"))
+def shoot(browser: Chrome, folder: Path, name: str, *, others: Sequence[str] = ()) -> None:
+    """Keep what it looks like, wide and narrow, dark and light, and look for barriers in each.
+
+    It must never have to be scrolled sideways. ``others`` are the parts that are not ours.
+    """
+    for (width, height), scheme in product((NARROW, WIDE), SCHEMES):
+        show(browser, width=width, height=height, scheme=scheme)
+        assert browser.save_screenshot(str(folder / f"{name}-{width}-{scheme}.png"))
         root = browser.find_element(By.TAG_NAME, "html")
         assert int(str(root.get_property("scrollWidth"))) <= width
+        found = barriers(browser, others)
+        assert not found, "\n".join(found)
+
+
+def show(browser: Chrome, *, width: int, height: int, scheme: str) -> None:
+    """Make the window so large, and let the reader prefer this color scheme."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    # Colors change bit by bit.
+    browser.execute_async_script(WAIT_FOR_TRANSITIONS)
+
+
+def barriers(browser: Chrome, others: Sequence[str]) -> list[str]:
+    """Return what axe finds on the page that keeps people from using it."""
+    if not browser.execute_script("return Boolean(window.axe)"):
+        browser.execute_script(AXE)
+    found: list[str] = browser.execute_async_script(RUN_AXE, [*others])
+    return found

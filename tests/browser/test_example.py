@@ -16,8 +16,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from django_valify_otp.conf import Settings
-from django_valify_otp.sandbox.codes import Verdict
-from django_valify_otp.sandbox.outcomes import VERIFY_REFUSALS
+from django_valify_otp.sandbox.inbox_page import TEXTS
+from django_valify_otp.sandbox.otps import VERIFY_REFUSALS, OtpCheck
 from django_valify_otp.sandbox.process import ValifySandbox
 from tests.browser.site import PATIENCE, Site, shoot, translate
 
@@ -78,6 +78,14 @@ class Page:
         self.fill("otp", code)
         self.press("confirm")
 
+    def type(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        ActionChains(self.browser).send_keys(*keys).perform()
+
+    def is_shown(self, name: str) -> bool:
+        """Whether an element can be seen."""
+        return self.find(name).is_displayed()
+
     def focused(self) -> str:
         """The ID of the element with the focus."""
         return str(self.browser.switch_to.active_element.get_property("id"))
@@ -89,6 +97,18 @@ class Page:
     def seconds_left(self, name: str) -> int:
         """What a button counts down from; 0 when it does not."""
         return int((re.findall(r"\d+", self.text(name)) or "0")[0])
+
+    def says_to_wait(self, name: str) -> bool:
+        """Whether an element asks for patience, with the time that is left."""
+        sentence = self.translate("Please wait {time} before you ask for another code.")
+        before, after = sentence.split("{time}")
+        said = self.text(name)
+        return said.startswith(before) and said.endswith(after) and self.seconds_left(name) > 0
+
+    def console(self) -> list[dict[str, Any]]:
+        """What the browser has complained of since this was asked last."""
+        found: list[dict[str, Any]] = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
+        return found
 
     def translate(self, text: str) -> str:
         """What the page or the package says instead, in its language."""
@@ -105,8 +125,9 @@ def page(
 ) -> Iterator[Page]:
     """The page, just loaded; its console may say nothing but which requests were refused."""
     browser.get(site.url)
-    yield Page(browser, language, sandbox, screenshots)
-    console: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    page = Page(browser, language, sandbox, screenshots)
+    yield page
+    console = page.console()
     assert not [line for line in console if line["source"] != "network"]
     assert all("/otp/sends/" in line["message"] for line in console)
 
@@ -118,6 +139,11 @@ def typed(digits: str, language: str) -> str:
     return f"{digits[:3]} {digits[3:]}"
 
 
+def spelled(number: str) -> str:
+    """A number as the page shows it."""
+    return f"{number[:3]} {number[3:7]} {number[7:]}"
+
+
 def wrong(code: str) -> str:
     """Another code."""
     return f"{(int(code) + 1) % 1_000_000:06}"
@@ -125,34 +151,86 @@ def wrong(code: str) -> str:
 
 def code_in_frame(page: Page, phone_number: str) -> str:
     """The code that the inbox beside the form shows."""
-    frame = page.browser.find_element(By.TAG_NAME, "iframe")
-    assert frame.get_attribute("title") == page.translate("The sandbox's inbox")
+    frame = page.find("inbox")
+    assert frame.get_attribute("title") == page.translate("Sandbox inbox")
     page.browser.switch_to.frame(frame)
+    assert page.text("note") == TEXTS[page.language]["note"]
     message = f"//li[.//bdi[.='{phone_number}']]//*[@class='code']"
     page.wait_until(lambda: page.browser.find_elements(By.XPATH, message))
-    code = page.browser.find_element(By.XPATH, message).text
+    # The page looks for news, and may have been loaded again meanwhile.
+    found = "return document.evaluate(arguments[0], document, null, 2).stringValue"
+    code = str(page.browser.execute_script(found, message))
     page.browser.switch_to.default_content()
     return code
 
 
-def test_the_whole_way(page: Page) -> None:
+def pass_a_minute(page: Page, site: Site) -> None:
+    """Let both the browser and the site believe that the limit's window is over."""
+    pass_a_minute_here(page)
+    site.age(61)
+
+
+def pass_a_minute_here(page: Page) -> None:
+    """Let the browser believe so."""
+    page.browser.execute_script("const now = Date.now; Date.now = () => now() + 61000;")
+
+
+def wait_until_ready(page: Page) -> None:
+    """Return when another code can be asked for."""
+    page.wait_until(lambda: page.find("again").get_attribute("aria-disabled") == "false")
+
+
+def test_a_mistyped_number_is_seen_corrected_and_confirmed(page: Page, site: Site) -> None:
+    """The whole way of somebody who mistypes, waits, and asks for another code."""
     root = page.browser.find_element(By.TAG_NAME, "html")
     assert root.get_attribute("dir") == {"en": "ltr", "ar": "rtl"}[page.language]
     assert page.text("send") == page.translate("Send me a code")
     page.shoot("1-number")
-    number = next(numbers)
-    page.fill("phone_number", typed(number, page.language))
+    mistyped, number = next(numbers), next(numbers)
+    page.fill("phone_number", typed(mistyped, page.language))
     page.press("send")
     assert page.focused() == "otp"
-    assert page.text("outcome") == page.translate("The code is on its way.")
-    assert f"{number[:3]}*****{number[-3:]}" in page.text("otp_help")
-    code = code_in_frame(page, number)
-    assert code == page.code(number)
-    page.shoot("2-code")
+    assert page.text("outcome") == page.translate("We have sent you a code.")
+    assert spelled(mistyped) in page.text("otp_help")
+    page.shoot("2-mistyped")
+    page.press("back")
+    assert page.focused() == "phone_number"
+    assert page.find("phone_number").get_property("value") == typed(mistyped, page.language)
+    page.fill("phone_number", typed(number, page.language))
+    page.press("send")
+    assert spelled(number) in page.text("otp_help")
+    assert 0 < page.seconds_left("again") <= 60
+    page.shoot("3-code")
+    first = code_in_frame(page, number)
+    pass_a_minute(page, site)
+    wait_until_ready(page)
+    page.press("again")
+    assert page.focused() == "otp"
+    page.wait_until(lambda: code_in_frame(page, number) != first)
+    code = page.code(number)
     page.confirm(typed(code, page.language))
     assert page.focused() == "done"
     assert page.text("done") == page.translate("Your number is confirmed")
-    page.shoot("3-done")
+    page.shoot("4-done")
+    page.find("continue").click()
+    page.wait_until(lambda: page.browser.current_url.endswith("/signed-up/"))
+    assert number in page.browser.page_source
+    assert page.translate("Welcome") in page.browser.page_source
+    page.shoot("5-signed-up")
+
+
+def test_a_confirmation_that_was_used_before(page: Page, site: Site) -> None:
+    page.browser.execute_script("document.getElementById('done_step').submit()")
+    refusal = page.translate("This confirmation was used before, or it is too old.")
+    page.wait_until(lambda: refusal in page.browser.page_source)
+    page.shoot("used-before")
+    assert all("/sign-up/" in line["message"] for line in page.console())
+
+
+def test_nobody_is_welcomed_without_a_confirmation(page: Page, site: Site) -> None:
+    page.browser.delete_all_cookies()
+    page.browser.get(f"{site.url}signed-up/")
+    assert page.browser.current_url == site.url
 
 
 def test_the_code_field_offers_the_code_on_phones(page: Page) -> None:
@@ -160,14 +238,10 @@ def test_the_code_field_offers_the_code_on_phones(page: Page) -> None:
     assert page.find("otp").get_attribute("inputmode") == "numeric"
 
 
-def press_keys(page: Page, *keys: str) -> None:
-    ActionChains(page.browser).send_keys(*keys).perform()
-
-
 def tab_to(page: Page, name: str) -> None:
     """Move the focus as the keyboard does, a bounded number of times, to where it is seen."""
     for _ in itertools.takewhile(lambda _: page.focused() != name, range(10)):
-        press_keys(page, Keys.TAB)
+        page.type(Keys.TAB)
     assert page.focused() == name
     assert page.find(name).value_of_css_property("outline-style") == "solid"
 
@@ -175,14 +249,28 @@ def tab_to(page: Page, name: str) -> None:
 def test_the_whole_way_by_keyboard(page: Page, site: Site) -> None:
     number = next(numbers)
     tab_to(page, "phone_number")
-    press_keys(page, number, Keys.ENTER)
+    page.type(number, Keys.ENTER)
     page.wait_until(lambda: page.focused() == "otp")
-    site.age(61)
+    pass_a_minute(page, site)
+    wait_until_ready(page)
     tab_to(page, "again")
-    press_keys(page, Keys.SPACE)
+    page.type(Keys.SPACE)
     page.wait_until(lambda: page.focused() == "otp")
-    press_keys(page, page.code(number), Keys.ENTER)
+    page.type(page.code(number), Keys.ENTER)
     page.wait_until(lambda: page.focused() == "done")
+    tab_to(page, "continue")
+    page.type(Keys.ENTER)
+    page.wait_until(lambda: page.browser.current_url.endswith("/signed-up/"))
+
+
+def test_a_number_in_a_script_that_the_page_cannot_read(page: Page) -> None:
+    number = next(numbers)
+    devanagari = number.translate(str.maketrans("0123456789", "०१२३४५६७८९"))
+    page.fill("phone_number", devanagari)
+    page.press("send")
+    assert page.focused() == "otp"
+    assert devanagari in page.text("otp_help")
+    assert page.code(number)
 
 
 def test_a_number_that_is_none(page: Page) -> None:
@@ -198,15 +286,26 @@ def test_a_number_that_is_none(page: Page) -> None:
     page.shoot("bad-number")
 
 
+def test_a_number_that_valify_refuses(page: Page) -> None:
+    page.fill("phone_number", "01000000422")
+    page.press("send")
+    assert page.text("phone_number_error") == "This number cannot receive an OTP."
+    assert page.is_invalid("phone_number")
+    page.shoot("refused-number")
+
+
 def test_a_wrong_code(page: Page) -> None:
     code = page.send_code(next(numbers))
     page.confirm(wrong(code))
-    assert page.text("otp_error") == VERIFY_REFUSALS[Verdict.WRONG][1][page.language]
+    refusal = VERIFY_REFUSALS[OtpCheck.WRONG][1][page.language]
+    tries = page.translate("Tries left:")
+    assert page.text("otp_error") == f"{refusal} {tries} {Settings.verify_tries - 1}"
     assert page.is_invalid("otp")
     assert page.focused() == "otp"
     page.shoot("wrong-code")
-    page.confirm(code)
-    assert page.focused() == "done"
+    # What is typed now takes the place of the wrong code.
+    page.type(code, Keys.ENTER)
+    page.wait_until(lambda: page.focused() == "done")
 
 
 def test_a_code_that_is_none(page: Page) -> None:
@@ -219,15 +318,21 @@ def test_a_code_that_is_none(page: Page) -> None:
 def test_an_expired_code_and_a_new_one(page: Page, site: Site) -> None:
     number = next(numbers)
     expired = page.send_code(number)
+    pass_a_minute_here(page)
     site.age(601)
+    wait_until_ready(page)
     page.confirm(expired)
-    assert page.text("otp_error") == page.translate("This code has expired. Ask for a new one.")
-    assert page.focused() == "otp"
+    assert page.text("otp_error") == page.translate(
+        "This code has expired. Please ask for a new one."
+    )
+    assert page.focused() == "again"
+    assert not page.is_shown("confirm")
     page.shoot("expired-code")
     page.press("again")
     assert page.focused() == "otp"
     assert page.find("otp").get_property("value") == ""
     assert not page.is_invalid("otp")
+    assert page.is_shown("confirm")
     page.confirm(page.code(number))
     assert page.focused() == "done"
 
@@ -236,77 +341,119 @@ def test_too_many_tries(page: Page) -> None:
     code = page.send_code(next(numbers))
     for _ in range(Settings.verify_tries):
         page.confirm(wrong(code))
-    page.confirm(code)
-    assert page.text("otp_error") == page.translate("Too many codes were tried. Ask for a new one.")
-    assert page.focused() == "otp"
-    assert page.seconds_left("again") == 0
+    assert page.text("otp_error").endswith(f"{page.translate('Tries left:')} 0")
+    assert page.focused() == "again"
+    assert not page.is_shown("confirm")
+    page.fill("otp", code)
+    page.type(Keys.ENTER)
+    too_many = page.translate("Too many incorrect codes. Please ask for a new one.")
+    page.wait_until(lambda: page.text("otp_error") == too_many)
+    assert page.focused() == "again"
     page.shoot("too-many-tries")
+    page.press("back")
+    page.fill("phone_number", next(numbers))
+    page.press("send")
+    assert page.is_shown("confirm")
 
 
-def test_the_limit_and_its_countdown(page: Page, site: Site) -> None:
+def test_another_code_is_not_offered_before_it_can_be_sent(page: Page, site: Site) -> None:
     number = next(numbers)
     page.send_code(number)
-    page.press("again")
-    assert page.text("again_error") == page.translate(
-        "Too many codes were asked for. Try again later."
-    )
-    assert page.focused() == "again"
     assert page.find("again").get_attribute("aria-disabled") == "true"
     # To screen readers the name stays, and the wait is said once.
     assert page.find("again").get_attribute("aria-label") == page.translate("Send again")
     said, seconds = page.text("spoken"), page.seconds_left("again")
     assert 0 < seconds <= 60
-    page.shoot("limit-again")
+    page.press("again")
+    assert len(page.sandbox.inbox(number)) == 1
     page.wait_until(lambda: page.seconds_left("again") < seconds)
     assert page.text("spoken") == said
     pass_a_minute(page, site)
     page.wait_until(lambda: page.text("again") == page.translate("Send again"))
-    assert page.text("spoken") == page.translate("You can send again now.")
-    assert page.text("again_error") == ""
+    assert page.text("spoken") == page.translate("You can ask for a new code now.")
     page.press("again")
     assert page.focused() == "otp"
     assert len(page.sandbox.inbox(number)) == 2
 
 
-def pass_a_minute(page: Page, site: Site) -> None:
-    """Let both the browser and the site believe that the limit's window is over."""
-    page.browser.execute_script("const now = Date.now; Date.now = () => now() + 61000;")
-    site.age(61)
-
-
-def test_the_limit_of_a_number_and_another_number(page: Page) -> None:
+def test_a_wrong_clock_does_not_shorten_the_wait(page: Page) -> None:
+    page.browser.execute_script("Date.now = () => performance.now();")
     page.send_code(next(numbers))
-    page.press("back")
-    assert page.focused() == "phone_number"
+    assert 55 <= page.seconds_left("again") <= 60
+
+
+def test_another_code_that_is_refused_all_the_same(page: Page, site: Site) -> None:
+    page.send_code(next(numbers))
+    pass_a_minute_here(page)
+    wait_until_ready(page)
+    page.press("again")
+    assert page.says_to_wait("again_error")
+    assert page.focused() == "again"
+    seconds = page.seconds_left("again_error")
+    page.shoot("limit-again")
+    page.wait_until(lambda: page.seconds_left("again_error") < seconds)
+    pass_a_minute(page, site)
+    page.wait_until(lambda: page.text("again_error") == "")
+    page.press("again")
+    assert page.focused() == "otp"
+
+
+def test_a_number_that_must_wait_and_another_number(page: Page) -> None:
+    number = next(numbers)
+    page.send_code(number)
+    page.browser.refresh()
+    page.fill("phone_number", number)
     page.press("send")
-    assert page.text("phone_number_error") == page.translate(
-        "Too many codes were asked for. Try again later."
-    )
+    assert page.says_to_wait("phone_number_error")
+    assert not page.is_invalid("phone_number")
     assert page.seconds_left("send") > 0
     page.shoot("limit-number")
     page.fill("phone_number", next(numbers))
     assert page.text("send") == page.translate("Send me a code")
+    assert page.text("phone_number_error") == ""
     page.press("send")
     assert page.focused() == "otp"
 
 
-def test_what_is_no_fault_of_the_number(page: Page) -> None:
+def test_whoever_goes_back_for_nothing_returns_to_the_code(page: Page) -> None:
+    number = next(numbers)
+    code = page.send_code(number)
+    page.press("back")
+    page.fill("phone_number", typed(number, page.language))
+    page.press("send")
+    assert page.focused() == "otp"
+    assert page.text("outcome") == page.translate("We have already sent a code to this number.")
+    assert len(page.sandbox.inbox(number)) == 1
+    page.confirm(code)
+    assert page.focused() == "done"
+
+
+def test_what_is_no_fault_of_the_number(page: Page, site: Site) -> None:
+    # In the other language it was asked for a moment ago, and may have been sent.
+    site.age(61)
     page.fill("phone_number", "01000000429")
     page.press("send")
-    assert page.text("outcome") == page.translate(
-        "Too many codes are being sent. Try again in a while."
+    assert page.says_to_wait("phone_number_error")
+    assert page.seconds_left("send") > 0
+    page.fill("phone_number", "01000000503")
+    page.press("send")
+    assert page.text("phone_number_error") == page.translate(
+        "We do not know whether the code was sent. Please wait a minute, then ask for another."
     )
     assert not page.is_invalid("phone_number")
-    assert page.seconds_left("send") > 0
-    page.shoot("busy")
+    assert page.text("outcome") == ""
+    page.shoot("unknown")
 
 
 LOSE_ONE_ANSWER = """
 const real = window.fetch;
 window.fetch = async (...request) => {
-  window.fetch = real;
-  await real(...request);
-  throw new TypeError("lost");
+  const answer = await real(...request);
+  if (request[1].method === "POST") {
+    window.fetch = real;
+    throw new TypeError("lost");
+  }
+  return answer;
 };
 """
 
@@ -316,9 +463,62 @@ def test_an_answer_that_is_lost_sends_no_second_sms(page: Page) -> None:
     page.browser.execute_script(LOSE_ONE_ANSWER)
     page.fill("phone_number", number)
     page.press("send")
-    assert page.text("outcome") == page.translate(
+    assert page.text("phone_number_error") == page.translate(
         "This site cannot be reached. Check your connection and try again."
     )
     page.press("send")
     assert page.focused() == "otp"
     assert len(page.sandbox.inbox(number)) == 1
+
+
+def test_a_double_click_does_nothing_twice(page: Page) -> None:
+    number = next(numbers)
+    page.fill("phone_number", number)
+    ActionChains(page.browser).double_click(page.find("send")).perform()
+    page.wait_until(lambda: page.focused() == "otp")
+    assert len(page.sandbox.inbox(number)) == 1
+    # Its second click, if the answer was quicker.
+    second = "new MouseEvent('click', { detail: 2, bubbles: true, cancelable: true })"
+    page.browser.execute_script(f"document.getElementById('confirm').dispatchEvent({second})")
+    page.wait_for_the_answer()
+    assert page.text("otp_error") == ""
+
+
+def test_the_page_says_when_the_sandbox_is_away(page: Page) -> None:
+    def block(*urls: str) -> None:
+        page.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": urls})
+
+    page.browser.execute_cdp_cmd("Network.enable", {})
+    page.wait_until(lambda: page.is_shown("inbox"))
+    assert not page.is_shown("inbox_down")
+    block("*/inbox/*")
+    try:
+        page.wait_until(lambda: page.is_shown("inbox_down"))
+        assert not page.is_shown("inbox")
+        page.shoot("sandbox-away")
+    finally:
+        block()
+    page.wait_until(lambda: page.is_shown("inbox"))
+    assert not page.is_shown("inbox_down")
+    number = next(numbers)
+    code = page.send_code(number)
+    assert code_in_frame(page, number) == code
+    assert all("/inbox/" in line["message"] for line in page.console())
+
+
+def test_the_inbox_by_itself(page: Page) -> None:
+    number = next(numbers)
+    code = page.send_code(number)
+    page.browser.get(f"{page.sandbox.base_url}/inbox/")
+    root = page.browser.find_element(By.TAG_NAME, "html")
+    assert root.get_attribute("lang") == page.language
+    assert code in page.browser.page_source
+    page.shoot("inbox")
+    page.browser.execute_cdp_cmd("Network.enable", {})
+    page.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/inbox/*"]})
+    try:
+        page.wait_until(lambda: page.text("down") == TEXTS[page.language]["down"])
+    finally:
+        page.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    page.wait_until(lambda: page.text("down") == "")
+    assert all("/inbox/" in line["message"] for line in page.console())

@@ -3,35 +3,30 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from django_valify_otp.sandbox.api import Valify
-from django_valify_otp.sandbox.run import (
-    DEFAULT_PORT,
-    PortUnavailable,
-    open_server,
-    port_number,
-    serve,
-)
+from django_valify_otp.sandbox.options import add_options, open_sandbox
+from django_valify_otp.sandbox.server import AddressUnavailable, serve
 
 
 class Command(BaseCommand):
-    """A local Valify, until Ctrl-C."""
+    """Run a local Valify until Ctrl-C."""
 
     help = "Run a local Valify, to send OTPs without an account. Its credentials are 'sandbox'."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Where to listen."""
-        parser.add_argument(
-            "--port",
-            type=port_number,
-            default=DEFAULT_PORT,
-            help="0 for a free one (default: %(default)s)",
-        )
+        """Add the sandbox's options."""
+        add_options(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Serve. Raises ``CommandError`` if the port cannot be used."""
+        """Serve. Raise ``CommandError`` if the address cannot be used."""
         try:
-            server = open_server(Valify(), port=options["port"])
-        except PortUnavailable as error:
+            server = open_sandbox(
+                host=options["host"],
+                port=options["port"],
+                token_lifetime=options["token_lifetime"],
+                token_uses=options["token_uses"],
+                code_lifetime=options["code_lifetime"],
+            )
+        except AddressUnavailable as error:
             raise CommandError(str(error)) from None
         serve(server, output=self.stdout)

@@ -1,0 +1,3 @@
+from django.urls import include, path
+
+urlpatterns = [path("otp/", include("django_valify_otp.urls"))]

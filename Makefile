@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Space-separated, such as postgres://postgres@127.0.0.1/postgres mysql://root@127.0.0.1/test
 TEST_DATABASE_URLS ?=
+# The same; on these, only what decides about an SMS is tried.
+CORE_DATABASE_URLS ?=
 export ONCE
 COMMA := ,
 
@@ -28,8 +30,8 @@ demo: $(VENV)/installed-example
 	$(VENV)/bin/python example_project/demo.py
 
 # A database's scheme names the extra with its driver.
-POSTGRESQL := $(findstring postgres,$(TEST_DATABASE_URLS))
-MARIADB := $(findstring mysql,$(TEST_DATABASE_URLS))
+POSTGRESQL := $(findstring postgres,$(TEST_DATABASE_URLS) $(CORE_DATABASE_URLS))
+MARIADB := $(findstring mysql,$(TEST_DATABASE_URLS) $(CORE_DATABASE_URLS))
 EXTRAS := test$(if $(POSTGRESQL),$(COMMA)postgresql)$(if $(MARIADB),$(COMMA)mariadb)
 # Task queues are tried on PostgreSQL, where the machine has Redis and a RabbitMQ answers.
 RABBITMQ := import socket; socket.create_connection(("127.0.0.1", 5672), 1)
@@ -46,16 +48,19 @@ CLUSTERS ?= $(lastword $(wildcard /usr/lib/postgresql/*/bin/pg_basebackup))
 # The same; the tests of hosts with wrong clocks need it.
 FAKETIME ?= $(shell command -v faketime)
 
-# What decides must not be read from a replica: the same tests behind a router, with an empty one.
-ROUTED := services verify limits idempotency verification_tokens retention statistics verify_api api
-ROUTED := $(ROUTED) commands concurrency verify_concurrency
-ROUTED := $(patsubst %,tests/test_%.py,$(ROUTED))
+# What decides about an SMS.
+CORE := services verify limits idempotency verification_tokens retention statistics verify_api api
+CORE := $(CORE) commands concurrency verify_concurrency
+CORE := $(patsubst %,tests/test_%.py,$(CORE))
+# It must not be read from a replica: the same tests behind a router, with an empty one.
+ROUTED := $(CORE)
 ROUTER := TEST_DATABASE_ROUTERS=tests.routers.DecisionsRouter
 
 # Two for each core: many tests wait for a clock, a socket or a lock.
 WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 # Some lines only run on one of the databases, so coverage is only measured where all of them are.
 MEASURED := $(and $(POSTGRESQL),$(MARIADB),$(CHROMIUM),$(BROKERS),$(ROUTED))
+MEASURED := $(if $(CORE_DATABASE_URLS),,$(MEASURED))
 RUN := $(VENV)/bin/$(if $(MEASURED),coverage run,python)
 PYTEST := $(RUN) -m pytest -n $(WORKERS)
 SQLITE := env -u DATABASE_URL
@@ -64,9 +69,12 @@ CHOSEN := not packaging$(if $(PGBOUNCER),, and not pgbouncer)$(if $(FAKETIME),, 
 CHOSEN := $(CHOSEN)$(if $(BROKERS),, and not engines)
 CHOSEN := $(CHOSEN)$(if $(CLUSTERS),, and not clusters)
 
+.PHONY: install
+install: $(VENV)/installed-$(EXTRAS)
+
 .PHONY: test
 test: $(VENV)/installed-$(EXTRAS)
-	$(if $(CHROMIUM),,@echo "make: no chromium with chromedriver, so the browser tests are left out")
+	$(if $(CHROMIUM),,@echo "make: CHROMIUM is empty (no chromium with chromedriver?): the browser tests are left out")
 	$(if $(PGBOUNCER),,@echo "make: no pgbouncer, so its tests are left out")
 	$(if $(CLUSTERS),,@echo "make: no PostgreSQL server programs, so the tests that start one are left out")
 	$(if $(FAKETIME),,@echo "make: no faketime, so its tests are left out")
@@ -79,6 +87,9 @@ test: $(VENV)/installed-$(EXTRAS)
 	set -e; for url in $(TEST_DATABASE_URLS); do \
 		DATABASE_URL="$$url" $(PYTEST) -m "$(CHOSEN)"; \
 		$(if $(ROUTED),DATABASE_URL="$$url" $(ROUTER) $(PYTEST) $(ROUTED);) \
+	done
+	set -e; for url in $(CORE_DATABASE_URLS); do \
+		DATABASE_URL="$$url" $(PYTEST) -m "$(CHOSEN)" $(CORE) tests/test_queue.py tests/engines; \
 	done
 	$(if $(CHROMIUM),$(RUN) -m tests.browser.scripts)
 	$(if $(MEASURED),$(VENV)/bin/coverage combine --quiet)

@@ -3,6 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
+from django.utils import timezone
+
+from django_valify_otp import database_clock
+
 CAIRO = ZoneInfo("Africa/Cairo")
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=CAIRO)
 TODAY = NOW.date()
@@ -44,3 +49,11 @@ class ServerClocks:
     def get(self, vendor: str, default: str) -> str:
         """Return the SQL of the time of day."""
         return f"TIMESTAMPTZ '{self._clock().isoformat()}'" if vendor in self else default
+
+
+def stop_clocks(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Stand in for the clocks of this process and of the databases."""
+    clock = Clock()
+    monkeypatch.setattr(timezone, "now", clock)
+    monkeypatch.setattr(database_clock, "SERVER_CLOCKS", ServerClocks(clock))
+    return clock

@@ -5,12 +5,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import Client
-from django.utils import timezone, translation
+from django.utils import translation
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from django_valify_otp import database_clock, settlement
-from tests.clock import Clock, ServerClocks
+from django_valify_otp import settlement
+from tests.clock import Clock, stop_clocks
 from tests.configuration import Configure
 from tests.factories import client_of, staff
 from tests.leaks import watched_logs
@@ -18,10 +18,37 @@ from tests.scripted_server import ScriptedServer, sent, token, verified
 from tests.stress.scenario import LIMITS
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse two tests of one name, of which pytest-xdist would run only one."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse equal names, of which pytest-xdist would run one; choose what the database needs."""
     twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
     assert not twice, twice
+    if django_settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+        leave_to_sqlite(config, items)
+    items.sort(key=place_of_browser)
+
+
+def leave_to_sqlite(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that would do the same on any database, since they use none."""
+    alike = [item for item in items if not uses_server(item)]
+    items[:] = [item for item in items if uses_server(item)]
+    config.hook.pytest_deselected(items=alike)
+
+
+def uses_server(item: pytest.Item) -> bool:
+    """Tell whether a test reaches the database, or servers of its own."""
+    markers = {marker.name for marker in item.iter_markers()}
+    return bool(markers & {"django_db", "engines", "clusters", "pgbouncer", "faketime"}) or (
+        "db" in getattr(item, "fixturenames", ())
+    )
+
+
+def place_of_browser(item: pytest.Item) -> tuple[str, str]:
+    """Put tests of one browser beside each other: it is started anew for another language."""
+    callspec = getattr(item, "callspec", None)
+    if callspec and item.get_closest_marker("browser"):
+        return str(item.path), str(callspec.params.get("language"))
+    return "~", ""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -124,7 +151,4 @@ def inspector(db: None) -> Client:
 def clock(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Clock:
     """A time of day that stands still, in Cairo."""
     settings.TIME_ZONE = "Africa/Cairo"
-    clock = Clock()
-    monkeypatch.setattr(timezone, "now", clock)
-    monkeypatch.setattr(database_clock, "SERVER_CLOCKS", ServerClocks(clock))
-    return clock
+    return stop_clocks(monkeypatch)

@@ -2,6 +2,7 @@
 
 import importlib
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from io import StringIO
 from itertools import pairwise
@@ -11,32 +12,54 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import transaction
 from django.db.models import F, Q
+from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 
 from django_valify_otp.audit.periods import PERIODS
 from django_valify_otp.audit.statistics import summarize
 from django_valify_otp.models import DailyTotal, OtpSend, OtpVerification, SendBlock
 from django_valify_otp.outcomes import explain
 from django_valify_otp.sandbox.sending import FORCED_OUTCOMES
-from tests.clock import Clock
+from tests.clock import Clock, stop_clocks
 from tests.factories import make_send
 
 EXAMPLE = Path(__file__).parent.parent / "example_project"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("example history")]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the command that makes them up."""
     monkeypatch.syspath_prepend(EXAMPLE)
+    return load_command()
+
+
+def load_command() -> Any:
     return importlib.import_module("example.management.commands.fill_example").Command()
 
 
+@pytest.fixture(scope="module")
+def history(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Fill the tables once, which takes seconds; what a test changes is taken back after it."""
+    with (
+        django_db_blocker.unblock(),
+        override_settings(TIME_ZONE="Africa/Cairo"),
+        pytest.MonkeyPatch.context() as patch,
+        transaction.atomic(),
+    ):
+        patch.syspath_prepend(EXAMPLE)
+        stop_clocks(patch)
+        call_command(load_command(), stdout=StringIO())
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def filled(command: Any, clock: Clock) -> datetime:
-    """Fill the tables, and return the time at which that was done."""
-    call_command(command, stdout=StringIO())
+def filled(history: None, clock: Clock) -> datetime:
+    """Return the time at which the tables were filled."""
     return clock()
 
 
@@ -49,19 +72,24 @@ def test_it_covers_thirty_days_and_ends_now(filled: datetime) -> None:
     assert DailyTotal.objects.count() >= 28
 
 
+def empty_tables() -> None:
+    for model in (OtpVerification, OtpSend, SendBlock, DailyTotal, User):
+        model.objects.all().delete()
+
+
 def test_it_is_the_same_each_time(command: Any, filled: datetime) -> None:
     def found() -> list[Any]:
         rows = OtpSend.objects.order_by("uuid")
         return [*rows.values_list("uuid", "phone_number", "status", "created_at", "settled_at")]
 
     first = found()
-    for model in (OtpVerification, OtpSend, SendBlock, DailyTotal):
-        model.objects.all().delete()
+    empty_tables()
     call_command(command, stdout=StringIO())
     assert found() == first
 
 
 def test_a_database_with_a_history_is_left_alone(command: Any, clock: Clock) -> None:
+    empty_tables()
     make_send(created_at=clock() - timedelta(days=2))
     output = StringIO()
     call_command(command, stdout=output)

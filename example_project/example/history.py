@@ -7,6 +7,7 @@ have 555 or 444 in the middle, and addresses are those that documentation may us
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from random import Random
 from uuid import UUID
 
@@ -54,6 +55,7 @@ PEOPLE = (
 )
 
 
+@cache
 def midnight(now: datetime, days: int) -> datetime:
     """Return when the day so many days ago began in the site's time zone."""
     date = timezone.localtime(now).date() - timedelta(days=days)

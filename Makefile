@@ -14,6 +14,7 @@ help:
 	@echo "make test         run the tests, on SQLite and on each of TEST_DATABASE_URLS"
 	@echo "make lint         check style, types and imports"
 	@echo "make format       put the code into its style"
+	@echo "make docs         build the documentation into docs/_build"
 	@echo "make messages     compile the Arabic texts"
 	@echo "make pictures     take the pictures of the documents, in Chromium"
 	@echo "make clean        remove what the others made"
@@ -111,6 +112,12 @@ format: $(VENV)/installed-$(EXTRAS)
 messages: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/python -m tests.catalogues
 
+# Of its own, so that nobody has to install the tests to read.
+.PHONY: docs
+docs: $(VENV)/installed-docs
+	$(VENV)/bin/python -m sphinx -W --keep-going -n -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
+
 .PHONY: pictures
 pictures: $(VENV)/installed-$(EXTRAS)
 	mkdir -p docs/pictures
@@ -120,5 +127,5 @@ pictures: $(VENV)/installed-$(EXTRAS)
 .PHONY: clean
 clean:
 	rm -rf $(VENV) .nox .coverage .coverage.* .coverage-scripts build dist *.egg-info
-	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf docs/_build .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -f example_project/*.sqlite3

@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import fields
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -13,13 +12,11 @@ import polib
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from docutils.core import publish_doctree
 
 import django_valify_otp
-from django_valify_otp.conf import KEYS, Settings
 from tests import catalogues
 
 PACKAGE = Path(django_valify_otp.__file__).parent
@@ -122,55 +119,6 @@ def test_migrations_can_be_walked_back_and_forth() -> None:
     executor = MigrationExecutor(connection)
     executor.migrate(targets)
     assert "django_valify_otp_otpsend" in connection.introspection.table_names()
-
-
-def readme() -> str:
-    return (PROJECT / "README.rst").read_text("utf-8")
-
-
-def test_the_readme_has_each_setting_with_its_default() -> None:
-    headings = re.findall(r"^``([A-Z_]+)``\n-+\n\n\*(.+)\*", readme(), re.MULTILINE)
-    documented = dict(headings)
-    assert [name for name, _ in headings] == list(KEYS)
-    for field in fields(Settings):
-        described = documented[field.name.upper()]
-        default: Any = field.default
-        if isinstance(default, tuple):
-            default = [getattr(item, "text", item) for item in default]
-        if field.name.upper() in {"BASE_URL", "BUNDLE_KEY"} or default == "":
-            assert "Required" in described
-        else:
-            text = f'"{default}"' if isinstance(default, str) else repr(default).replace("'", '"')
-            assert f"Default ``{text}``" in described
-
-
-def test_the_readme_has_each_command() -> None:
-    commands = {name for name, app in get_commands().items() if app == "django_valify_otp"}
-    assert commands
-    assert set(re.findall(r"manage\.py (valify_\w+)", readme())) == commands
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "README.rst",
-        "CHANGELOG.rst",
-        "CONTRIBUTING.rst",
-        "docs/audit.rst",
-        "docs/demo.rst",
-        "docs/deploying.rst",
-    ],
-)
-def test_the_documents_are_valid(name: str) -> None:
-    text = (PROJECT / name).read_text("utf-8")
-    publish_doctree(text, settings_overrides={"halt_level": 2, "report_level": 2})
-
-
-def test_the_documents_have_their_pictures() -> None:
-    folder = PROJECT / "docs"
-    texts = [path.read_text("utf-8") for path in folder.glob("*.rst")]
-    named = set(re.findall(r"image:: (\S+)", "".join(texts)))
-    assert named == {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
 
 
 def places() -> list[str]:

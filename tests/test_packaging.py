@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -10,6 +11,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from django_valify_otp.sandbox.process import ValifySandbox
+from tests.rst import blocks_of
 
 PROJECT = Path(__file__).parent.parent
 LEFT_OUT = shutil.ignore_patterns(
@@ -45,7 +49,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the wheel and the source distribution."""
     folder = tmp_path_factory.mktemp("built")
     shutil.copytree(PROJECT, folder / "source", ignore=LEFT_OUT)
-    for name in (".importlinter", "example_project/.env.example"):
+    for name in (".importlinter", ".readthedocs.yaml", "example_project/.env.example"):
         shutil.copy(PROJECT / name, folder / "source" / name)
     run(sys.executable, "-m", "build", "--outdir", str(folder), cwd=folder / "source")
     return folder
@@ -92,12 +96,16 @@ def test_the_source_distribution_can_be_tested(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
         ".importlinter",
+        ".readthedocs.yaml",
         "CHANGELOG.rst",
         "CONTRIBUTING.rst",
         "LICENSE",
         "Makefile",
         "README.rst",
         "benchmarks/send.py",
+        "docs/conf.py",
+        "docs/pictures/attempt-en.png",
+        "docs/reference/settings.rst",
         "example_project/demo.py",
         "example_project/example/static/example/page.js",
         "noxfile.py",
@@ -150,3 +158,82 @@ def test_the_installed_wheel_sends(built: Path, tmp_path: Path) -> None:
     run(python, "manage.py", "migrate", cwd=tmp_path)
     settings = "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'site_of_a_user.settings'"
     assert run(python, "-c", settings + SEND, cwd=tmp_path) == "201 sent 1\n"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+class Reader:
+    """Somebody with an empty home who follows the README in an empty folder."""
+
+    def __init__(self, folder: Path, *, wheel: Path, port: int) -> None:
+        self.folder = folder
+        self.wheel = wheel
+        self.port = port
+        (folder / "home").mkdir()
+
+    def adapt(self, text: str) -> str:
+        """Put the wheel in place of the package, and a port that is free in place of 8900."""
+        text = text.replace("install django-valify-otp", f"install {self.wheel}")
+        return text.replace("8900", str(self.port))
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Start a command as the terminal of the README does."""
+        folders = [self.folder / ".venv" / "bin", Path(sys.executable).resolve().parent]
+        environment = {
+            **{name: text for name, text in os.environ.items() if name.startswith("PIP_")},
+            "HOME": str(self.folder / "home"),
+            "PATH": ":".join([*map(str, folders), "/usr/bin", "/bin"]),
+        }
+        return subprocess.Popen(
+            ["bash", "-ec", self.adapt(command)],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, command: str, typed: str = "") -> str:
+        """Return what a command printed. It must succeed."""
+        process = self.start(command)
+        printed, _ = process.communicate(typed, timeout=300)
+        assert process.returncode == 0, printed
+        return printed
+
+    def add(self, name: str, text: str) -> None:
+        """Add a block to the end of a file."""
+        append(self.folder / name, "\n" + self.adapt(text))
+
+    def read_sms(self) -> str:
+        """Return the OTP in the inbox."""
+        [message] = ValifySandbox(f"http://127.0.0.1:{self.port}").inbox()
+        return message.code
+
+
+def test_the_quick_start_of_the_readme(built: Path, tmp_path: Path, free_port: int) -> None:
+    [wheel] = built.glob("*.whl")
+    reader = Reader(tmp_path, wheel=wheel, port=free_port)
+    install, settings, urls, begin, send, verify = blocks_of("README.rst")
+    for command in install.commands:
+        reader.run(command)
+    reader.add("mysite/settings.py", settings.text)
+    reader.add("mysite/urls.py", urls.text)
+    migrate, sandbox = begin.commands
+    [type_otp] = verify.commands
+    reader.run(migrate)
+    serving = reader.start(f"exec {sandbox.removesuffix(' &')} --port {free_port}")
+    assert serving.stdout
+    try:
+        assert str(free_port) in serving.stdout.readline()
+        assert "status: sent" in reader.run(*send.commands)
+        assert reader.run(type_otp, typed=reader.read_sms() + "\n").split()[-1] == "verified"
+    finally:
+        serving.terminate()
+        serving.communicate()

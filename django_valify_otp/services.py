@@ -27,6 +27,7 @@ from django_valify_otp.admission import (
     find_block,
 )
 from django_valify_otp.arguments import checked_ip_address, new_send, reader_lang
+from django_valify_otp.async_calls import run_to_the_end
 from django_valify_otp.callers import User, identify
 from django_valify_otp.conf import Settings, get_settings
 from django_valify_otp.cures import cure_of
@@ -43,11 +44,13 @@ from django_valify_otp.settlement import (
     settle_as_blocked,
     settle_if_overdue,
 )
-from django_valify_otp.tracebacks import presentable, without_frames
+from django_valify_otp.tracebacks import presentable, without_async_frames, without_frames
 from django_valify_otp.valify.answers import interrupted
 from django_valify_otp.valify.client import Account, CallLog, ValifyClient, client_for
 
 __all__ = [
+    "asend_otp",
+    "averify_otp",
     "enqueue_otp",
     "find_credential_problem",
     "get_send",
@@ -103,6 +106,32 @@ def send_otp(
         idempotency_key=idempotency_key,
     )
     return _send(request, settings)
+
+
+@without_async_frames
+async def asend_otp(
+    phone_number: str,
+    *,
+    lang: str | None = None,
+    user: User | None = None,
+    ip_address: str | None = None,
+    purpose: str = "",
+    idempotency_key: str | None = None,
+) -> OtpSend:
+    """Do what ``send_otp()`` does, in the thread that Django gives the request.
+
+    If the task is cancelled, the send still ends and its row is settled; then ``CancelledError``
+    is raised.
+    """
+    return await run_to_the_end(
+        send_otp,
+        phone_number,
+        lang=lang,
+        user=user,
+        ip_address=ip_address,
+        purpose=purpose,
+        idempotency_key=idempotency_key,
+    )
 
 
 @without_frames
@@ -260,6 +289,22 @@ def verify_otp(
     return _verify(
         NewTry(otp_send=otp_send, caller=identify(user), ip_address=address), typed, settings
     )
+
+
+@without_async_frames
+async def averify_otp(
+    otp_send: OtpSend,
+    otp: str | Otp,
+    *,
+    user: User | None = None,
+    ip_address: str | None = None,
+) -> OtpVerification:
+    """Do what ``verify_otp()`` does, in the thread that Django gives the request.
+
+    If the task is cancelled, the try still ends and its row is settled; then ``CancelledError``
+    is raised.
+    """
+    return await run_to_the_end(verify_otp, otp_send, otp, user=user, ip_address=ip_address)
 
 
 def _verify(request: NewTry, otp: Otp, settings: Settings) -> OtpVerification:

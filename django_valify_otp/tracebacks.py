@@ -5,9 +5,9 @@ Error pages, error mails and error trackers show the variables of every frame of
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.db import Error, InterfaceError, OperationalError
@@ -46,6 +46,26 @@ def without_frames(function: Callable[Parameters, Result]) -> Callable[Parameter
     return call
 
 
+def without_async_frames(
+    function: Callable[Parameters, Coroutine[Any, Any, Result]],
+) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
+    """Do the same for a coroutine, whose frames and those of asgiref hold the arguments too.
+
+    What it calls has made the error presentable.
+    """
+
+    @wraps(function)
+    async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return await function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 (raised again)
+            failure = bare(error)
+        del args, kwargs
+        raise failure
+
+    return call
+
+
 def presentable(error: BaseException) -> BaseException:
     """Return the error without frames, and a database's without texts that may hold a row.
 
@@ -60,5 +80,10 @@ def presentable(error: BaseException) -> BaseException:
         return type(error)(*error.args)
     if isinstance(error, Error):
         return type(error)("The database refused the row of an OTP.")
+    return bare(error)
+
+
+def bare(error: BaseException) -> BaseException:
+    """Return the error without frames and without the errors that led to it."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

@@ -87,6 +87,19 @@ def silence(sock: socket.socket, _received: Received) -> None:
     raise ConnectionAbortedError
 
 
+class HeldAnswer:
+    """An answer that waits until the test has it released."""
+
+    def __init__(self, content: Answer) -> None:
+        self.content = content
+        self.began, self.released = threading.Event(), threading.Event()
+
+    def __call__(self, sock: socket.socket, received: Received) -> None:
+        self.began.set()
+        self.released.wait()
+        self.content(sock, received)
+
+
 def hang_up(_sock: socket.socket, _received: Received) -> None:
     """The end of the connection, without an answer."""
     raise ConnectionAbortedError

@@ -1,13 +1,15 @@
 """No number, OTP, key or token in what error trackers and error pages show of our frames."""
 
+import asyncio
 import json
 import logging
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 import sentry_sdk
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -16,8 +18,11 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport as SentryTransport
 
 from django_valify_otp import services, statements, verification_tokens
+from django_valify_otp.exceptions import InvalidPhoneNumber
 from django_valify_otp.models import OtpSend, OtpVerification
 from django_valify_otp.services import (
+    asend_otp,
+    averify_otp,
     read_verification_token,
     redeem_verification_token,
     send_otp,
@@ -125,6 +130,68 @@ def assert_clean(error: BaseException, sentry: KeptEvents) -> None:
             shown += repr(frame["vars"])
     shown += "".join(traceback.format_exception(error))
     assert not [secret for secret in SECRETS if secret in shown.replace(f'"{OTP}x"', "")]
+
+
+async def send_async() -> Any:
+    return await asend_otp(NUMBER, idempotency_key=KEY)
+
+
+async def send_async_to_nobody() -> Any:
+    return await asend_otp(f"{NUMBER}0", idempotency_key=KEY)
+
+
+async def guess_async(otp: str = OTP) -> Any:
+    return await averify_otp(await sync_to_async(make_send)(), otp)
+
+
+async def guess_async_badly() -> Any:
+    return await guess_async(f"{OTP}x")
+
+
+async def cancel_async() -> Any:
+    task = asyncio.create_task(send_async())
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+# With what the call to Valify raises, and what comes of it.
+ASYNC_CALLS = [
+    (send_async, TypeError("a bug"), TypeError),
+    (guess_async, TypeError("a bug"), TypeError),
+    (send_async_to_nobody, None, InvalidPhoneNumber),
+    (guess_async_badly, None, ValueError),
+    (cancel_async, None, asyncio.CancelledError),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("call", "error", "outcome"), ASYNC_CALLS)
+def test_async_functions(
+    valify: ScriptedServer,
+    sentry: KeptEvents,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[[], Coroutine[Any, Any, Any]],
+    error: Exception | None,
+    outcome: type[BaseException],
+) -> None:
+    valify.answer_token(token(TOKEN))
+    if error:
+        monkeypatch.setattr(Transport, "post", fail_with(error))
+    caught = caught_from(async_to_sync(call))
+    assert type(caught) is outcome
+    sentry.events.clear()
+    assert_clean(caught, sentry)
+
+
+@pytest.mark.django_db
+def test_where_it_was_raised_is_logged_once_for_async_code(
+    valify: ScriptedServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Transport, "post", fail_with(TypeError("a bug")))
+    with pytest.raises(TypeError):
+        async_to_sync(send_async)()
+    assert caplog.text.count("TypeError was raised at:") == 1
 
 
 @pytest.mark.django_db

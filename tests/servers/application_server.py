@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -55,9 +55,11 @@ class Reply(NamedTuple):
 
 
 @contextmanager
-def serving(name: str, folder: Path) -> Iterator[int]:
+def serving(
+    name: str, folder: Path, *, options: Sequence[str] = (), settings_text: str = ""
+) -> Iterator[int]:
     """Serve the site of this test with its settings, on the port that is returned."""
-    for module, text in (("settings", SETTINGS), ("wsgi", WSGI), ("asgi", ASGI)):
+    for module, text in (("settings", SETTINGS + settings_text), ("wsgi", WSGI), ("asgi", ASGI)):
         (folder / f"site_{module}.py").write_text(text)
     environment = {
         **os.environ,
@@ -68,7 +70,7 @@ def serving(name: str, folder: Path) -> Iterator[int]:
     }
     listener = socket.create_server(("127.0.0.1", 0), backlog=100)
     port = listener.getsockname()[1]
-    options = [option.format(fd=listener.fileno()) for option in COMMANDS[name]]
+    options = [option.format(fd=listener.fileno()) for option in options or COMMANDS[name]]
     with subprocess.Popen(
         [sys.executable, "-m", name, *options],
         cwd=folder,

@@ -5,6 +5,7 @@ from django.db import connection
 ONLY_ON = {
     "test_ages.py": {"postgresql", "mysql"},
     "test_application_servers.py": {"postgresql", "mysql"},
+    "test_async_views.py": {"postgresql", "mysql"},
     "test_audit_benchmark.py": {"postgresql"},
     "test_clocks.py": {"postgresql", "mysql"},
     "test_failover.py": {"postgresql"},

@@ -66,12 +66,18 @@ class CallRecord(models.Model):
     OPEN: ClassVar[Sequence[str]]
     objects: models.Manager[Any]
 
-    id = models.BigAutoField(primary_key=True)
-    uuid = models.UUIDField(
+    # Annotated for type checkers without django-stubs' plugin, such as pyright. What refers to the
+    # site's users is not: only the plugin knows their model.
+    id: "models.BigAutoField[int, int]" = models.BigAutoField(primary_key=True)
+    uuid: "models.UUIDField[uuid.UUID, uuid.UUID]" = models.UUIDField(
         pgettext_lazy("OTP", "ID"), default=uuid.uuid4, unique=True, editable=False
     )
-    status = models.CharField(pgettext_lazy("OTP", "status"), max_length=8)
-    code = models.CharField(pgettext_lazy("OTP", "code"), max_length=32, blank=True)
+    status: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "status"), max_length=8
+    )
+    code: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "code"), max_length=32, blank=True
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=pgettext_lazy("OTP", "user"),
@@ -83,43 +89,49 @@ class CallRecord(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    caller = models.CharField(
+    caller: "models.CharField[str, str]" = models.CharField(
         pgettext_lazy("OTP", "caller"),
         max_length=255,
         help_text=pgettext_lazy("OTP", "Whose wish it was; stays when the user is deleted."),
     )
-    ip_address = models.GenericIPAddressField(
-        pgettext_lazy("OTP", "IP address"), null=True, blank=True
+    ip_address: "models.GenericIPAddressField[str | None, str | None]" = (
+        models.GenericIPAddressField(pgettext_lazy("OTP", "IP address"), null=True, blank=True)
     )
-    token_fingerprint = models.CharField(
+    token_fingerprint: "models.CharField[str, str]" = models.CharField(
         pgettext_lazy("OTP", "token fingerprint"),
         max_length=16,
         blank=True,
         help_text=pgettext_lazy("OTP", "The same for all calls that shared an access token."),
     )
-    calls = models.PositiveSmallIntegerField(
+    calls: "models.PositiveSmallIntegerField[int, int]" = models.PositiveSmallIntegerField(
         pgettext_lazy("OTP", "calls"),
         default=0,
         help_text=pgettext_lazy("OTP", "Requests that may have reached Valify."),
     )
-    http_status = models.PositiveSmallIntegerField(
-        pgettext_lazy("OTP", "HTTP status"), null=True, blank=True
+    http_status: "models.PositiveSmallIntegerField[int | None, int | None]" = (
+        models.PositiveSmallIntegerField(pgettext_lazy("OTP", "HTTP status"), null=True, blank=True)
     )
-    error_code = models.CharField(
+    error_code: "models.CharField[str, str]" = models.CharField(
         pgettext_lazy("OTP", "Valify's error code"), max_length=64, blank=True
     )
-    valify_message = models.CharField(
+    valify_message: "models.CharField[str, str]" = models.CharField(
         pgettext_lazy("OTP", "Valify's message"), max_length=500, blank=True
     )
-    reason = models.CharField(
+    reason: "models.CharField[str, str]" = models.CharField(
         pgettext_lazy("OTP", "technical reason"),
         max_length=100,
         blank=True,
         help_text=pgettext_lazy("OTP", "What this app saw when it settled the row."),
     )
-    created_at = models.DateTimeField(pgettext_lazy("OTP", "created at"))
-    called_at = models.DateTimeField(pgettext_lazy("OTP", "called at"), null=True, blank=True)
-    settled_at = models.DateTimeField(pgettext_lazy("OTP", "settled at"), null=True, blank=True)
+    created_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField(
+        pgettext_lazy("OTP", "created at")
+    )
+    called_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(
+        pgettext_lazy("OTP", "called at"), null=True, blank=True
+    )
+    settled_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(
+        pgettext_lazy("OTP", "settled at"), null=True, blank=True
+    )
 
     class Meta:
         abstract = True
@@ -254,12 +266,22 @@ class OtpSend(CallRecord):
     # Set on a row that answers a repeated request.
     replayed = False
 
-    status = models.CharField(pgettext_lazy("OTP", "status"), max_length=8, choices=Status)
-    code = models.CharField(pgettext_lazy("OTP", "code"), max_length=32, choices=Code, blank=True)
-    phone_number = models.CharField(pgettext_lazy("OTP", "phone number"), max_length=11)
-    lang = models.CharField(pgettext_lazy("OTP", "language"), max_length=2)
-    purpose = models.CharField(pgettext_lazy("OTP", "purpose"), max_length=32, blank=True)
-    limited_network = models.CharField(
+    status: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "status"), max_length=8, choices=Status
+    )
+    code: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "code"), max_length=32, choices=Code, blank=True
+    )
+    phone_number: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "phone number"), max_length=11
+    )
+    lang: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "language"), max_length=2
+    )
+    purpose: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "purpose"), max_length=32, blank=True
+    )
+    limited_network: "models.CharField[str, str]" = models.CharField(
         pgettext_lazy("OTP", "limited network"),
         max_length=43,
         blank=True,
@@ -267,7 +289,7 @@ class OtpSend(CallRecord):
             "OTP", "What the limits per address count as one client; empty for a private one."
         ),
     )
-    blocked_by = models.CharField(
+    blocked_by: "models.CharField[str, str]" = models.CharField(
         pgettext_lazy("OTP", "blocked by"),
         max_length=100,
         blank=True,
@@ -275,21 +297,25 @@ class OtpSend(CallRecord):
     )
     # Unique by a constraint: for a unique column PostgreSQL would get a second index, for LIKE.
     idempotency_hash = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001
-    transaction_id = models.CharField(
+    transaction_id: "models.CharField[str, str]" = models.CharField(
         pgettext_lazy("OTP", "transaction ID"), max_length=255, blank=True
     )
-    trials_remaining = models.PositiveSmallIntegerField(
-        pgettext_lazy("OTP", "trials remaining"),
-        null=True,
-        blank=True,
-        help_text=pgettext_lazy(
-            "OTP",
-            "How often the access token of that call could still be used; not a balance of"
-            " messages or of attempts.",
-        ),
+    trials_remaining: "models.PositiveSmallIntegerField[int | None, int | None]" = (
+        models.PositiveSmallIntegerField(
+            pgettext_lazy("OTP", "trials remaining"),
+            null=True,
+            blank=True,
+            help_text=pgettext_lazy(
+                "OTP",
+                "How often the access token of that call could still be used; not a balance of"
+                " messages or of attempts.",
+            ),
+        )
     )
-    verified_at = models.DateTimeField(pgettext_lazy("OTP", "verified at"), null=True, blank=True)
-    resend_at = models.DateTimeField(
+    verified_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(
+        pgettext_lazy("OTP", "verified at"), null=True, blank=True
+    )
+    resend_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(
         pgettext_lazy("OTP", "resend at"),
         null=True,
         blank=True,
@@ -298,7 +324,7 @@ class OtpSend(CallRecord):
             "From when the limits per number and per user allowed the next send, as of this one.",
         ),
     )
-    handed_over_at = models.DateTimeField(
+    handed_over_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(
         pgettext_lazy("OTP", "handed over at"),
         null=True,
         blank=True,
@@ -465,7 +491,7 @@ class OtpVerification(CallRecord):
 
     OPEN: ClassVar = (Status.PENDING,)
 
-    otp_send = models.ForeignKey(
+    otp_send: "models.ForeignKey[OtpSend, OtpSend]" = models.ForeignKey(
         OtpSend,
         verbose_name=pgettext_lazy("OTP", "OTP send"),
         on_delete=models.CASCADE,
@@ -473,9 +499,13 @@ class OtpVerification(CallRecord):
         # PostgreSQL's check of each send that a purge deletes takes ten times as long as the rest.
         db_constraint=False,
     )
-    status = models.CharField(pgettext_lazy("OTP", "status"), max_length=8, choices=Status)
-    code = models.CharField(pgettext_lazy("OTP", "code"), max_length=32, choices=Code, blank=True)
-    redeemed_at = models.DateTimeField(
+    status: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "status"), max_length=8, choices=Status
+    )
+    code: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "code"), max_length=32, choices=Code, blank=True
+    )
+    redeemed_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(
         pgettext_lazy("OTP", "redeemed at"),
         null=True,
         blank=True,
@@ -595,10 +625,14 @@ class SendBlock(models.Model):
         IP_ADDRESS = "ip_address", pgettext_lazy("OTP", "IP address")
         USER = "user", pgettext_lazy("OTP", "user")
 
-    id = models.BigAutoField(primary_key=True)
-    scope = models.CharField(pgettext_lazy("OTP", "scope"), max_length=10, choices=Scope)
+    id: "models.BigAutoField[int, int]" = models.BigAutoField(primary_key=True)
+    scope: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "scope"), max_length=10, choices=Scope
+    )
     # The number, its first digits, or the address; empty for everything and for a user.
-    value = models.CharField(pgettext_lazy("OTP", "value"), max_length=64, blank=True)
+    value: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "value"), max_length=64, blank=True
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=pgettext_lazy("OTP", "user"),
@@ -607,8 +641,10 @@ class SendBlock(models.Model):
         blank=True,
         related_name="+",
     )
-    reason = models.CharField(pgettext_lazy("OTP", "reason"), max_length=255, blank=True)
-    ends_at = models.DateTimeField(
+    reason: "models.CharField[str, str]" = models.CharField(
+        pgettext_lazy("OTP", "reason"), max_length=255, blank=True
+    )
+    ends_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(
         pgettext_lazy("OTP", "ends at"),
         null=True,
         blank=True,
@@ -622,7 +658,7 @@ class SendBlock(models.Model):
         editable=False,
         related_name="+",
     )
-    created_at = models.DateTimeField(
+    created_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField(
         pgettext_lazy("OTP", "created at"), default=timezone.now, editable=False
     )
 

@@ -237,3 +237,57 @@ def test_the_quick_start_of_the_readme(built: Path, tmp_path: Path, free_port: i
     finally:
         serving.terminate()
         serving.communicate()
+
+
+TYPED_SETTINGS = """
+SECRET_KEY = "shop"
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "rest_framework",
+    "django_valify_otp",
+]
+"""
+MYPY = """
+[mypy]
+strict = true
+warn_unreachable = true
+plugins = mypy_django_plugin.main, mypy_drf_plugin.main
+[mypy.plugins.django-stubs]
+django_settings_module = shop.settings
+"""
+# Its own comments alone, each of which must be about an error.
+PYRIGHT = """{
+    "include": ["shop"],
+    "typeCheckingMode": "strict",
+    "enableTypeIgnoreComments": false,
+    "reportUnnecessaryTypeIgnoreComment": "error"
+}"""
+
+
+@pytest.fixture
+def typed_site(tmp_path: Path) -> Path:
+    """Make the folder of a site that uses the whole public API, and much of it wrongly."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for name in ("__init__.py", "refused.py", "usage.py"):
+        shutil.copy(PROJECT / "tests" / "typed" / name, folder)
+    (folder / "settings.py").write_text(TYPED_SETTINGS)
+    (tmp_path / "mypy.ini").write_text(MYPY)
+    (tmp_path / "pyrightconfig.json").write_text(PYRIGHT)
+    return tmp_path
+
+
+def test_the_types_of_the_installed_wheel(
+    built: Path, typed_site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nor does pyright ask whether there is a newer one.
+    monkeypatch.setenv("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
+    [wheel] = built.glob("*.whl")
+    venv.create(typed_site / "env", with_pip=True)
+    python = typed_site / "env" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[types]", cwd=typed_site)
+    found = run(python, "-m", "mypy", "shop", cwd=typed_site)
+    assert found == "Success: no issues found in 4 source files\n"
+    found = run(python, "-m", "pyright", "--pythonpath", str(python), cwd=typed_site)
+    assert found == "0 errors, 0 warnings, 0 informations\n"

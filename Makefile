@@ -12,6 +12,7 @@ help:
 	@echo "make demo         send one OTP through a local Valify, then serve the example site"
 	@echo "make demo ONCE=1  the same, without serving"
 	@echo "make test         run the tests, on SQLite and on each of TEST_DATABASE_URLS"
+	@echo "make live         try an account with Valify itself, and send SMS"
 	@echo "make lint         check style, types and imports"
 	@echo "make format       put the code into its style"
 	@echo "make docs         build the documentation into docs/_build"
@@ -95,6 +96,11 @@ test: $(VENV)/installed-$(EXTRAS)
 	$(if $(CHROMIUM),$(RUN) -m tests.browser.scripts)
 	$(if $(MEASURED),$(VENV)/bin/coverage combine --quiet)
 	$(if $(MEASURED),$(VENV)/bin/coverage report --fail-under=100)
+
+# It sends SMS, so it has to be asked for; CONTRIBUTING.rst says what it needs.
+.PHONY: live
+live: $(VENV)/installed-$(EXTRAS)
+	$(SQLITE) $(VENV)/bin/python -m pytest tests/live -m live -p no:randomly --capture no
 
 .PHONY: lint
 lint: $(VENV)/installed-$(EXTRAS)

@@ -11,9 +11,10 @@ COMMA := ,
 help:
 	@echo "make demo         send one OTP through a local Valify, then serve the example site"
 	@echo "make demo ONCE=1  the same, without serving"
+	@echo "make install      install what the tests need"
 	@echo "make test         run the tests, on SQLite and on each of TEST_DATABASE_URLS"
 	@echo "make live         try an account with Valify itself, and send SMS"
-	@echo "make lint         check style, types and imports"
+	@echo "make lint         check style, types, imports, workflows and what a source package contains"
 	@echo "make format       put the code into its style"
 	@echo "make docs         build the documentation into docs/_build"
 	@echo "make messages     compile the Arabic texts"
@@ -102,12 +103,22 @@ test: $(VENV)/installed-$(EXTRAS)
 live: $(VENV)/installed-$(EXTRAS)
 	$(SQLITE) $(VENV)/bin/python -m pytest tests/live -m live -p no:randomly --capture no
 
+# Schemas that come with the tool: nothing is fetched.
+CHECK_SCHEMA = $(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.
+
 .PHONY: lint
 lint: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy django_valify_otp tests example_project benchmarks noxfile.py
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/zizmor --offline --pedantic --quiet .
+	$(CHECK_SCHEMA)github-workflows .github/workflows/*.yml
+	$(CHECK_SCHEMA)dependabot .github/dependabot.yml
+	$(CHECK_SCHEMA)github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(CHECK_SCHEMA)github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(CHECK_SCHEMA)citation-file-format CITATION.cff
+	$(VENV)/bin/check-manifest --quiet --no-build-isolation
 
 .PHONY: format
 format: $(VENV)/installed-$(EXTRAS)

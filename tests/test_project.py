@@ -149,9 +149,3 @@ def test_contributing_names_folders_that_there_are() -> None:
     folders = [place for place in places() if place.endswith("/")]
     assert "django_valify_otp/valify/" in folders
     assert [place for place in folders if not (PROJECT / place).is_dir()] == []
-
-
-def test_the_changelog_begins_with_what_is_not_released() -> None:
-    changelog = (PROJECT / "CHANGELOG.rst").read_text("utf-8")
-    headings = re.findall(r"^(.+)\n-+$", changelog, re.MULTILINE)
-    assert headings[0] == "Unreleased"

@@ -1,5 +1,6 @@
 """The built packages: what is in them, and that they work where nothing else is."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -15,7 +16,12 @@ import pytest
 from django_valify_otp.sandbox.process import ValifySandbox
 from tests.rst import blocks_of
 
+
+from tests import releases, reproducible
+
 PROJECT = Path(__file__).parent.parent
+BUILD_TIME = "1700000000"
+DIST_INFO = f"django_valify_otp-{releases.version_of(PROJECT)}.dist-info"
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "*.egg-info", "*.pyc", "*.sqlite3", "__pycache__", "build", "dist"
 )
@@ -24,13 +30,13 @@ LEFT_OUT = shutil.ignore_patterns(
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(600)]
 
 
-def run(python: Path | str, *arguments: str, cwd: Path) -> str:
-    """What a process printed that knows nothing of this run."""
+def run(python: Path | str, *arguments: str, cwd: Path, **variables: str) -> str:
+    """What a process printed that knows nothing of this run, but for these variables."""
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("COVERAGE", "DATABASE", "DJANGO", "PYTHON", "VALIFY", "TEST_"))
-    }
+    } | variables
     found = subprocess.run(
         [str(python), *arguments],
         cwd=cwd,
@@ -44,6 +50,16 @@ def run(python: Path | str, *arguments: str, cwd: Path) -> str:
     return found.stdout
 
 
+def build(folder: Path) -> None:
+    """Copy the project into this folder, and build its wheel and source distribution there."""
+    source = folder / "source"
+    shutil.copytree(PROJECT, source, ignore=LEFT_OUT, copy_function=shutil.copyfile)
+    for name in (".importlinter", "example_project/.env.example"):
+        shutil.copyfile(PROJECT / name, source / name)
+    arguments = ["-m", "build", "--outdir", str(folder)]
+    run(sys.executable, *arguments, cwd=source, SOURCE_DATE_EPOCH=BUILD_TIME)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the wheel and the source distribution."""
@@ -52,6 +68,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (".importlinter", ".readthedocs.yaml", "example_project/.env.example"):
         shutil.copy(PROJECT / name, folder / "source" / name)
     run(sys.executable, "-m", "build", "--outdir", str(folder), cwd=folder / "source")
+
+
+    build(folder)
     return folder
 
 
@@ -68,14 +87,27 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Path) -> None:
     assert "django_valify_otp/management/commands/valify_send.py" in wanted
     assert "django_valify_otp/locale/ar/LC_MESSAGES/django.mo" in wanted
     assert wanted <= names
-    assert {name.partition("/")[0] for name in names - wanted} == {
-        "django_valify_otp-0.1.0.dist-info"
-    }
+    assert {name.partition("/")[0] for name in names - wanted} == {DIST_INFO}
+
+
+def test_packages_of_the_same_files_are_the_same_wherever_they_are_built(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", BUILD_TIME)
+    for folder in (built, tmp_path):
+        reproducible.main([str(path) for path in folder.glob("*.tar.gz")])
+    first, second = (
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.*")}
+        for folder in (built, tmp_path)
+    )
+    assert len(first) == 2
+    assert first == second
 
 
 def test_the_wheel_needs_five_packages(built: Path) -> None:
     [wheel] = built.glob("*.whl")
-    metadata = zipfile.ZipFile(wheel).read("django_valify_otp-0.1.0.dist-info/METADATA").decode()
+    metadata = zipfile.ZipFile(wheel).read(f"{DIST_INFO}/METADATA").decode()
     needed = [
         line.removeprefix("Requires-Dist: ").partition(">")[0]
         for line in metadata.splitlines()
@@ -98,14 +130,19 @@ def test_the_source_distribution_can_be_tested(built: Path) -> None:
         ".importlinter",
         ".readthedocs.yaml",
         "CHANGELOG.rst",
+        "CITATION.cff",
         "CONTRIBUTING.rst",
         "LICENSE",
         "Makefile",
         "README.rst",
+        "SECURITY.md",
         "benchmarks/send.py",
         "docs/conf.py",
         "docs/pictures/attempt-en.png",
         "docs/reference/settings.rst",
+
+
+        "constraints/lowest.txt",
         "example_project/demo.py",
         "example_project/example/static/example/page.js",
         "noxfile.py",

@@ -13,8 +13,6 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.core.management import call_command
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 import django_valify_otp
 from tests import catalogues
@@ -108,17 +106,6 @@ def test_models_and_migrations_agree() -> None:
     output = StringIO()
     call_command("makemigrations", "--check", "--dry-run", stdout=output)
     assert "No changes detected" in output.getvalue()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_migrations_can_be_walked_back_and_forth() -> None:
-    executor = MigrationExecutor(connection)
-    targets = executor.loader.graph.leaf_nodes("django_valify_otp")
-    executor.migrate([("django_valify_otp", None)])
-    assert "django_valify_otp_otpsend" not in connection.introspection.table_names()
-    executor = MigrationExecutor(connection)
-    executor.migrate(targets)
-    assert "django_valify_otp_otpsend" in connection.introspection.table_names()
 
 
 def places() -> list[str]:

@@ -86,6 +86,8 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Path) -> None:
     assert "django_valify_otp/migrations/0001_initial.py" in wanted
     assert "django_valify_otp/management/commands/valify_send.py" in wanted
     assert "django_valify_otp/locale/ar/LC_MESSAGES/django.mo" in wanted
+    assert "django_valify_otp/static/django_valify_otp/otp_entry.js" in wanted
+    assert "django_valify_otp/templates/django_valify_otp/otp_entry.html" in wanted
     assert wanted <= names
     assert {name.partition("/")[0] for name in names - wanted} == {DIST_INFO}
 

@@ -15,6 +15,7 @@ PROJECT = Path(__file__).parent.parent.parent
 SCRIPTS = (
     PROJECT / "example_project/example/static/example/page.js",
     PROJECT / "django_valify_otp/static/django_valify_otp/block_form.js",
+    PROJECT / "django_valify_otp/static/django_valify_otp/otp_entry.js",
 )
 FOLDER = PROJECT / ".coverage-scripts"
 

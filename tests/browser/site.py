@@ -125,6 +125,13 @@ def shoot(browser: Chrome, folder: Path, name: str, *, others: Sequence[str] = (
         assert not found, "\n".join(found)
 
 
+def visit(browser: Chrome, url: str) -> None:
+    """Load a page as somebody who has never sent a code in this tab."""
+    browser.get(url)
+    browser.execute_script("window.stop(); sessionStorage.clear();")
+    browser.refresh()
+
+
 def show(browser: Chrome, *, width: int, height: int, scheme: str) -> None:
     """Make the window so large, and let the reader prefer this color scheme."""
     browser.execute_cdp_cmd(

@@ -13,7 +13,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from django_valify_otp.sandbox.process import ValifySandbox
 from tests.browser.conftest import running_site
-from tests.browser.site import EXAMPLE, PATIENCE, environment_of_site, translate
+from tests.browser.site import EXAMPLE, PATIENCE, environment_of_site, translate, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.packaging, pytest.mark.timeout(300)]
 
@@ -46,7 +46,7 @@ def running_worker(environment: dict[str, str]) -> Iterator[None]:
 
 
 def ask_for_a_code(browser: Chrome, address: str, phone_number: str) -> None:
-    browser.get(address)
+    visit(browser, address)
     browser.find_element(By.ID, "phone_number").send_keys(phone_number)
     browser.find_element(By.ID, "send").click()
 
@@ -68,6 +68,9 @@ def test_the_page_waits_for_the_worker(
 ) -> None:
     number = next(numbers)
     ask_for_a_code(browser, address, number)
+    wait_for(browser, "outcome", translate("Waiting for our turn to send…", language))
+    # Whoever loads the page again meanwhile waits on.
+    browser.refresh()
     wait_for(browser, "outcome", translate("Waiting for our turn to send…", language))
     assert not browser.find_element(By.ID, "otp").is_displayed()
     with running_worker(environment):

@@ -10,7 +10,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from django_valify_otp.sandbox.process import ValifySandbox
 from tests.browser.desk import Desk, log_in
-from tests.browser.site import PATIENCE, PROJECT, Site, show
+from tests.browser.site import PATIENCE, PROJECT, Site, show, visit
 from tests.browser.test_example import Page, code_in_frame
 
 pytestmark = [pytest.mark.browser, pytest.mark.packaging, pytest.mark.timeout(300)]
@@ -44,7 +44,7 @@ def desk(browser: Chrome, site: Site, filled: None, language: str, pictures: Pat
 def test_the_picture_of_the_page(
     browser: Chrome, site: Site, sandbox: ValifySandbox, language: str, pictures: Path
 ) -> None:
-    browser.get(site.url)
+    visit(browser, site.url)
     page = Page(browser, language, sandbox, pictures)
     page.send_code(NUMBERS[language])
     assert code_in_frame(page, NUMBERS[language])

@@ -9,7 +9,7 @@ from selenium.webdriver.support.select import Select
 
 from django_valify_otp.sandbox.process import ValifySandbox
 from tests.browser.desk import Desk, log_in
-from tests.browser.site import Site
+from tests.browser.site import Site, visit
 from tests.browser.test_example import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.packaging, pytest.mark.timeout(300)]
@@ -32,7 +32,7 @@ def page(desk: Desk, sandbox: ValifySandbox) -> Page:
 
 
 def ask_for_a_code(page: Page, site: Site) -> None:
-    page.browser.get(site.url)
+    visit(page.browser, site.url)
     page.fill("phone_number", NUMBERS[page.language])
     page.press("send")
 

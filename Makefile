@@ -18,6 +18,7 @@ help:
 	@echo "make format       put the code into its style"
 	@echo "make docs         build the documentation into docs/_build"
 	@echo "make messages     compile the Arabic texts"
+	@echo "make openapi      write docs/openapi.yaml"
 	@echo "make pictures     take the pictures of the documents, in Chromium"
 	@echo "make clean        remove what the others made"
 
@@ -134,6 +135,11 @@ messages: $(VENV)/installed-$(EXTRAS)
 docs: $(VENV)/installed-docs
 	$(VENV)/bin/python -m sphinx -W --keep-going -n -q -b html docs docs/_build
 	@echo "docs/_build/index.html"
+
+.PHONY: openapi
+openapi: $(VENV)/installed-$(EXTRAS)
+	$(SQLITE) $(VENV)/bin/python example_project/manage.py spectacular --validate --fail-on-warn \
+		--file docs/openapi.yaml
 
 .PHONY: pictures
 pictures: $(VENV)/installed-$(EXTRAS)

@@ -1,4 +1,6 @@
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 from django.core.checks import Tags, register
 from django.utils.translation import pgettext_lazy
 
@@ -21,7 +23,7 @@ class ValifyOtpConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and describe the endpoints if drf-spectacular is there."""
         register(check_settings)
         register(check_isolation_of_options)
         register(check_isolation_of_server, Tags.database)
@@ -29,3 +31,5 @@ class ValifyOtpConfig(AppConfig):
         register(check_queue)
         register(check_sweeps, Tags.database)
         register(check_deployment, deploy=True)
+        if apps.is_installed("drf_spectacular"):
+            import_module("django_valify_otp.openapi")

@@ -9,8 +9,17 @@ app_name = "django_valify_otp"
 def routes(*, trailing_slash: bool) -> list[URLPattern]:
     """Return the routes of the endpoints."""
     router = SimpleRouter(trailing_slash=trailing_slash)
+    if not trailing_slash:
+        leave_out_of_schemas(router)
     router.register("sends", OtpSendViewSet, basename="otp-send")
     return [route for route in router.urls if isinstance(route, URLPattern)]
+
+
+def leave_out_of_schemas(router: SimpleRouter) -> None:
+    """Keep the routes of the router out of OpenAPI: those with a slash are the same endpoints."""
+    router.routes = [
+        route._replace(initkwargs={**route.initkwargs, "schema": None}) for route in router.routes
+    ]
 
 
 # Without its slash, a POST would be redirected by Django and arrive as a GET. These have no name,

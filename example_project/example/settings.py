@@ -1,5 +1,6 @@
 """Use SQLite and the sandbox, unless the environment or ``.env`` sets something else."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import environ
@@ -31,7 +32,16 @@ VALIFY_OTP = {
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "django-valify-otp",
+    "DESCRIPTION": "Verify Egyptian mobile numbers by SMS through Valify.",
+    "VERSION": version("django-valify-otp"),
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 INSTALLED_APPS = [
@@ -42,6 +52,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_valify_otp",
     "example",
 ]

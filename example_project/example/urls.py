@@ -1,7 +1,8 @@
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
-from example.views import index, sign_up, signed_up
+from example.views import index, sign_up, signed_up, swagger_ui
 
 urlpatterns = [
     path("", index, name="index"),
@@ -10,4 +11,6 @@ urlpatterns = [
     path("sign-up/", sign_up, name="sign_up"),
     path("signed-up/", signed_up, name="signed_up"),
     path("otp/", include("django_valify_otp.urls")),
+    path("openapi/", SpectacularAPIView.as_view(), name="schema"),
+    path("swagger/", swagger_ui, name="swagger_ui"),
 ]

@@ -7,6 +7,7 @@ from django.utils.http import urlencode
 from django.utils.translation import get_language
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from django_valify_otp.exceptions import InvalidVerificationToken
 from django_valify_otp.services import redeem_verification_token
@@ -14,6 +15,11 @@ from django_valify_otp.services import redeem_verification_token
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
+)
+# Swagger UI writes styles into its page, and has pictures in its own.
+SWAGGER_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
@@ -55,6 +61,13 @@ def show_end(
     context = {"phone_number": phone_number}
     response = render(request, "example/signed_up.html", context, status=status)
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response
+
+
+def swagger_ui(request: HttpRequest) -> HttpResponse:
+    """Show the REST API in Swagger UI, whose files are this site's own."""
+    response = SpectacularSwaggerSplitView.as_view(url_name="schema")(request)
+    response["Content-Security-Policy"] = SWAGGER_POLICY
     return response
 
 

@@ -68,6 +68,23 @@ class MomentField(serializers.DateTimeField):
         return moment
 
 
+class PurposeField(serializers.RegexField):
+    """An ASCII slug as it stands: not a number, and nothing with spaces around it."""
+
+    default_error_messages = {
+        "invalid": pgettext_lazy("OTP", "Give ASCII letters, digits, - and _: at most 32 of them.")
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(arguments.PURPOSE, trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the slug."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """A body or a query without fields that nobody knows."""
 
@@ -100,15 +117,7 @@ class SendRequestSerializer(StrictSerializer):
         required=False,
         error_messages={"invalid_choice": pgettext_lazy("OTP", 'Give "en" or "ar".')},
     )
-    purpose = serializers.RegexField(
-        arguments.PURPOSE,
-        required=False,
-        error_messages={
-            "invalid": pgettext_lazy(
-                "OTP", "Give ASCII letters, digits, - and _: at most 32 of them."
-            )
-        },
-    )
+    purpose = PurposeField(required=False)
 
 
 class SendFilterSerializer(StrictSerializer):
@@ -120,7 +129,7 @@ class SendFilterSerializer(StrictSerializer):
     code = serializers.ChoiceField(choices=OtpSend.Code.choices, required=False)
     phone_number = PhoneNumberField(required=False)
     transaction_id = serializers.CharField(max_length=255, required=False, trim_whitespace=False)
-    purpose = serializers.CharField(max_length=32, required=False)
+    purpose = serializers.CharField(max_length=32, required=False, trim_whitespace=False)
     created_after = MomentField(source="created_at__gte", required=False)
     created_before = MomentField(source="created_at__lt", required=False)
 

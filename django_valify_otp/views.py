@@ -104,6 +104,8 @@ class OtpSendViewSet(viewsets.GenericViewSet[OtpSend]):
     filter_backends = ()
     lookup_field = "uuid"
     lookup_url_kwarg = "id"
+    # A router would have Django's page answer what has a dot in it.
+    lookup_value_regex = "[^/]+"
     pagination_class = SendPagination
     parser_classes = (BoundedJSONParser,)
     renderer_classes = (JSONRenderer,)

@@ -92,6 +92,10 @@ def test_create_with_a_number_alone(valify: ScriptedServer, api: APIClient) -> N
         ({"phone_number": NUMBER, "purpose": "تسجيل"}, "purpose"),
         ({"phone_number": NUMBER, "purpose": "\ud800"}, "purpose"),
         ({"phone_number": NUMBER, "purpose": {}}, "purpose"),
+        ({"phone_number": NUMBER, "purpose": 7}, "purpose"),
+        ({"phone_number": NUMBER, "purpose": " signup"}, "purpose"),
+        ({"phone_number": NUMBER, "purpose": "signup\n"}, "purpose"),
+        ({"phone_number": NUMBER, "purpose": ""}, "purpose"),
         ({"phone_number": NUMBER, "phone": NUMBER}, "phone"),
         ({"phone_number": NUMBER, "user": 1}, "user"),
         ({"phone_number": NUMBER, "\ud800": 1}, "?"),
@@ -283,8 +287,9 @@ def test_one_s_own_rows(api: APIClient, user: User) -> None:
     assert api.get(url_of(other)).status_code == 404
     assert api.get(url_of(system)).status_code == 404
     assert api.get(f"{SENDS}{uuid.uuid4()}/").status_code == 404
-    response = api.get(f"{SENDS}{own.pk}/")
-    assert (response.status_code, response["Content-Type"]) == (404, "application/json")
+    for malformed in (own.pk, "0.5"):
+        response = api.get(f"{SENDS}{malformed}/")
+        assert (response.status_code, response["Content-Type"]) == (404, "application/json")
 
 
 @pytest.mark.parametrize(
@@ -336,6 +341,7 @@ FILTERS = [
     ({"transaction_id": "T2"}, 1),
     ({"transaction_id": "T"}, 0),
     ({"purpose": "signup"}, 1),
+    ({"purpose": " signup"}, 0),
     ({"created_after": "2026-01-02T00:00:00Z"}, 2),
     ({"created_before": "2026-01-02T00:00:00Z"}, 1),
     ({"created_after": "2026-01-01T00:00:00Z", "created_before": "2026-01-03T00:00:00Z"}, 2),

@@ -77,6 +77,32 @@ def test_the_page(tmp_path: Path, language: str, direction: str, text: str) -> N
     assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=", found)
 
 
+SWAGGER = """
+import django; django.setup()
+from django.contrib.staticfiles import finders
+from django.test import Client
+client = Client(headers={"Host": "localhost"})
+page = client.get("/swagger/")
+print(page.status_code, page.headers["Content-Security-Policy"])
+print(page.content.decode())
+for path in sys.argv[1:]:
+    print(path, bool(finders.find(path.removeprefix("/static/"))))
+print(client.get("/openapi/", headers={"Accept": "application/json"}).json()["info"]["title"])
+"""
+
+
+def test_the_page_of_the_api_needs_no_other_host(tmp_path: Path) -> None:
+    more = {"DJANGO_SETTINGS_MODULE": "example.settings"}
+    page = run_example(tmp_path, "-c", f"import sys\n{SWAGGER}", **more)
+    assert page.startswith("200 default-src 'none'; script-src 'self'; style-src 'self'")
+    assert not re.search(r"<script(?![^>]* src=)|\son\w+=|//", page)
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert len(files) == 4
+    found = run_example(tmp_path, "-c", f"import sys\n{SWAGGER}", *files, **more)
+    assert [f"{file} True" in found for file in files] == [True] * len(files)
+    assert found.endswith("\ndjango-valify-otp\n")
+
+
 SANDBOX = {
     "DEBUG": "true",
     "VALIFY_BUNDLE_KEY": "sandbox",

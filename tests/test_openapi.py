@@ -29,7 +29,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.test import APIClient
 from rest_framework.throttling import BaseThrottle
 
-from django_valify_otp import handover
+from django_valify_otp import apps, handover
 from django_valify_otp.models import OtpSend, SendBlock
 from django_valify_otp.serializers import OtpSendSerializer
 from django_valify_otp.views import OtpSendViewSet
@@ -409,6 +409,17 @@ ANSWERS = {
 
 def test_every_documented_answer_is_in_the_table() -> None:
     assert sorted(documented(DOCUMENT), key=str) == sorted(ANSWERS, key=str)
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_only_sites_with_drf_spectacular_load_the_descriptions(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, is_installed: bool
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(apps, "import_module", loaded.append)
+    others = [name for name in settings.INSTALLED_APPS if name != "drf_spectacular"]
+    settings.INSTALLED_APPS = [*others, *(["drf_spectacular"] if is_installed else [])]
+    assert loaded == (["django_valify_otp.openapi"] if is_installed else [])
 
 
 @pytest.mark.django_db

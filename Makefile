@@ -16,7 +16,7 @@ help:
 	@echo "make live         try an account with Valify itself, and send SMS"
 	@echo "make lint         check style, types, imports, workflows and what a source package contains"
 	@echo "make format       put the code into its style"
-	@echo "make docs         build the documentation into docs/_build"
+	@echo "make docs         build the documentation into build/docs"
 	@echo "make messages     compile the Arabic texts"
 	@echo "make openapi      write docs/openapi.yaml"
 	@echo "make pictures     take the pictures of the documents, in Chromium"
@@ -133,8 +133,8 @@ messages: $(VENV)/installed-$(EXTRAS)
 # Of its own, so that nobody has to install the tests to read.
 .PHONY: docs
 docs: $(VENV)/installed-docs
-	$(VENV)/bin/python -m sphinx -W --keep-going -n -q -b html docs docs/_build
-	@echo "docs/_build/index.html"
+	$(VENV)/bin/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 .PHONY: openapi
 openapi: $(VENV)/installed-$(EXTRAS)
@@ -150,5 +150,5 @@ pictures: $(VENV)/installed-$(EXTRAS)
 .PHONY: clean
 clean:
 	rm -rf $(VENV) .nox .coverage .coverage.* .coverage-scripts build dist *.egg-info
-	rm -rf docs/_build .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -f example_project/*.sqlite3

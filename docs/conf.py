@@ -7,4 +7,3 @@ html_theme = "furo"
 html_title = project
 # A reference to something that is not there fails the build, which runs with -W.
 nitpicky = True
-exclude_patterns = ["_build"]

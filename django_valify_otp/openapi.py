@@ -185,7 +185,9 @@ class OperationSchema(AutoSchema):
     def get_operation(self, *args: Any, **kwargs: Any) -> Schema | None:
         """Return the operation as OpenAPI has it, ``None`` if the site leaves it out."""
         operation: Schema | None = super().get_operation(*args, **kwargs)
-        for status, response in operation["responses"].items() if operation else ():
+        if operation is None:
+            return None
+        for status, response in operation["responses"].items():
             if int(status) >= HTTPStatus.BAD_REQUEST:
                 limit_codes(response)
             elif int(status) > HTTPStatus.OK:

@@ -18,13 +18,13 @@ from django.urls import URLResolver, include, path, re_path
 from django.utils import timezone
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.settings import patched_settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from openapi_spec_validator import validate
 from pytest_django import Settings
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 from rest_framework.test import APIClient
 from rest_framework.throttling import BaseThrottle
@@ -92,13 +92,9 @@ def test_examples_are_as_the_schema_says(name: str) -> None:
         ]
 
 
+@extend_schema_view(create=extend_schema(summary="Send me a code"))
 class DerivedViewSet(OtpSendViewSet):
     """A view set of a site's own, which describes one of its methods itself."""
-
-    @extend_schema(summary="Send me a code")
-    def create(self, request: Request, **kwargs: Any) -> Response:
-        """Send an OTP."""
-        return super().create(request, **kwargs)
 
 
 def derived_urls() -> Any:
@@ -157,14 +153,18 @@ def test_a_site_s_own_words_stay(generate: Callable[..., Any]) -> None:
         assert found[VERIFY][part] == operations(DOCUMENT)[VERIFY][part]
 
 
-def test_a_site_may_leave_the_endpoints_out(generate: Callable[..., Any]) -> None:
-    hook = "tests.test_openapi.leave_out"
-    assert generate(PLACES["otp/"], PREPROCESSING_HOOKS=[hook])["paths"] == {}
+class NothingSchema(AutoSchema):
+    """The class of a site that has no operation in its schema."""
+
+    def is_excluded(self) -> bool:
+        return True
 
 
-def leave_out(endpoints: list[Any]) -> list[Any]:
-    """Return no endpoints."""
-    return []
+def test_a_site_s_own_class_of_schemas_stays(
+    generate: Callable[..., Any], settings: Settings
+) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "tests.test_openapi.NothingSchema"}
+    assert generate(PLACES["otp/"])["paths"] == {}
 
 
 @dataclass

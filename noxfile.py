@@ -13,12 +13,15 @@ DATABASES = "postgres://postgres@127.0.0.1:5432/postgres mysql://root@127.0.0.1:
 EVERYTHING = [f"TEST_DATABASE_URLS={DATABASES}", "CHROMIUM=chromium"]
 SQLITE = ["CHROMIUM=", "ROUTED="]
 CORE = [f"CORE_DATABASE_URLS={DATABASES}", "CHROMIUM=chromium", "ROUTED="]
+OLDEST = ("3.11", "5.2", EVERYTHING)
+BETWEEN = ("3.12", "6.0", SQLITE)
+NEWEST = ("3.13", "6.1", CORE)
 
 
 @nox.session
 @nox.parametrize(
     ["python", "django", "variables"],
-    [("3.11", "5.2", EVERYTHING), ("3.12", "6.0", SQLITE), ("3.13", "6.1", CORE)],
+    [OLDEST, BETWEEN, NEWEST],
     ids=["oldest", "between", "newest"],
 )
 def test(session: nox.Session, django: str, variables: list[str]) -> None:

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 
 from django_valify_otp.sandbox.process import ValifySandbox
-from tests.rst import blocks_of
-
-
 from tests import releases, reproducible
+from tests.rst import blocks_of
 
 PROJECT = Path(__file__).parent.parent
 BUILD_TIME = "1700000000"
@@ -68,7 +66,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (".importlinter", ".readthedocs.yaml", "example_project/.env.example"):
         shutil.copy(PROJECT / name, folder / "source" / name)
     run(sys.executable, "-m", "build", "--outdir", str(folder), cwd=folder / "source")
-
 
     build(folder)
     return folder
@@ -142,8 +139,6 @@ def test_the_source_distribution_can_be_tested(built: Path) -> None:
         "docs/conf.py",
         "docs/pictures/attempt-en.png",
         "docs/reference/settings.rst",
-
-
         "constraints/lowest.txt",
         "example_project/demo.py",
         "example_project/example/static/example/page.js",

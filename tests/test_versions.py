@@ -10,7 +10,7 @@ from packaging.version import Version
 
 PROJECT = Path(__file__).parent.parent
 # What sites install. The other extras are tools, and task queues that are tried at one version.
-EXTRAS = ["example", "mariadb", "postgresql"]
+EXTRAS = ["example", "mariadb", "openapi", "postgresql"]
 # psycopg demands its own version of it.
 BY_PSYCOPG = "psycopg-binary"
 
@@ -23,7 +23,8 @@ def setup_cfg() -> RawConfigParser:
 
 def requirements(text: str) -> Iterator[Requirement]:
     for line in text.splitlines():
-        if line and not line.startswith("#"):
+        # An extra that includes another has a reference to it.
+        if line and not line.startswith(("#", "%")):
             yield Requirement(line)
 
 

@@ -43,6 +43,8 @@ BROKERS ?= $(shell command -v redis-server >/dev/null && $(PYTHON) -c '$(RABBITM
 	&& echo redis rabbitmq)
 EXTRAS := $(EXTRAS)$(if $(and $(POSTGRESQL),$(BROKERS)),$(COMMA)engines)
 
+# Empty: what is installed and shown is left out, with the browser.
+PACKAGING ?= yes
 # Empty where it is missing or cannot be driven: then its tests are left out.
 CHROMIUM ?= $(shell command -v chromedriver >/dev/null && command -v chromium)
 # The same; Debian has it where only root looks.
@@ -64,7 +66,7 @@ ROUTER := TEST_DATABASE_ROUTERS=tests.routers.DecisionsRouter
 WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 # Some lines only run on one of the databases, so coverage is only measured where all of them are.
 MEASURED := $(and $(POSTGRESQL),$(MARIADB),$(CHROMIUM),$(BROKERS),$(ROUTED))
-MEASURED := $(if $(CORE_DATABASE_URLS),,$(MEASURED))
+MEASURED := $(if $(CORE_DATABASE_URLS),,$(and $(PACKAGING),$(MEASURED)))
 RUN := $(VENV)/bin/$(if $(MEASURED),coverage run,python)
 PYTEST := $(RUN) -m pytest -n $(WORKERS)
 SQLITE := env -u DATABASE_URL
@@ -78,6 +80,7 @@ install: $(VENV)/installed-$(EXTRAS)
 
 .PHONY: test
 test: $(VENV)/installed-$(EXTRAS)
+	$(if $(PACKAGING),,@echo "make: PACKAGING is empty: its tests and those of the browser are left out")
 	$(if $(CHROMIUM),,@echo "make: CHROMIUM is empty (no chromium with chromedriver?): the browser tests are left out")
 	$(if $(PGBOUNCER),,@echo "make: no pgbouncer, so its tests are left out")
 	$(if $(CLUSTERS),,@echo "make: no PostgreSQL server programs, so the tests that start one are left out")
@@ -86,7 +89,7 @@ test: $(VENV)/installed-$(EXTRAS)
 	$(if $(findstring engines,$(EXTRAS)),@$(VENV)/bin/python -m tests.engines.engines)
 	rm -rf .coverage-scripts
 	$(VENV)/bin/coverage erase
-	$(SQLITE) $(PYTEST) $(if $(CHROMIUM),,-m "not browser")
+	$(SQLITE) $(PYTEST) $(if $(PACKAGING),$(if $(CHROMIUM),,-m "not browser"),-m "not packaging")
 	$(if $(ROUTED),$(SQLITE) $(ROUTER) $(PYTEST) $(ROUTED))
 	set -e; for url in $(TEST_DATABASE_URLS); do \
 		DATABASE_URL="$$url" $(PYTEST) -m "$(CHOSEN)"; \

@@ -11,7 +11,7 @@ nox.options.error_on_missing_interpreters = True
 
 DATABASES = "postgres://postgres@127.0.0.1:5432/postgres mysql://root@127.0.0.1:3306/test"
 EVERYTHING = [f"TEST_DATABASE_URLS={DATABASES}", "CHROMIUM=chromium"]
-SQLITE = ["CHROMIUM=", "ROUTED="]
+SQLITE = ["PACKAGING=", "CHROMIUM=", "ROUTED="]
 CORE = [f"CORE_DATABASE_URLS={DATABASES}", "CHROMIUM=chromium", "ROUTED="]
 OLDEST = ("3.11", "5.2", EVERYTHING)
 BETWEEN = ("3.12", "6.0", SQLITE)

@@ -2,6 +2,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import xdist
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import Client
@@ -26,6 +27,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if django_settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
         leave_to_sqlite(config, items)
     items.sort(key=place_of_browser)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run if pytest-xdist does not see its groups, and would run them side by side."""
+    if xdist.is_xdist_worker(session):
+        grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+        assert all("@" in item.nodeid.rpartition("]")[2] for item in grouped)
 
 
 def leave_to_sqlite(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -52,7 +52,7 @@ def build(folder: Path) -> None:
     """Copy the project into this folder, and build its wheel and source distribution there."""
     source = folder / "source"
     shutil.copytree(PROJECT, source, ignore=LEFT_OUT, copy_function=shutil.copyfile)
-    for name in (".importlinter", "example_project/.env.example"):
+    for name in (".importlinter", ".readthedocs.yaml", "example_project/.env.example"):
         shutil.copyfile(PROJECT / name, source / name)
     arguments = ["-m", "build", "--outdir", str(folder)]
     run(sys.executable, *arguments, cwd=source, SOURCE_DATE_EPOCH=BUILD_TIME)
@@ -62,11 +62,6 @@ def build(folder: Path) -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the wheel and the source distribution."""
     folder = tmp_path_factory.mktemp("built")
-    shutil.copytree(PROJECT, folder / "source", ignore=LEFT_OUT)
-    for name in (".importlinter", ".readthedocs.yaml", "example_project/.env.example"):
-        shutil.copy(PROJECT / name, folder / "source" / name)
-    run(sys.executable, "-m", "build", "--outdir", str(folder), cwd=folder / "source")
-
     build(folder)
     return folder
 

@@ -13,8 +13,7 @@ from django_valify_otp.exceptions import SiteBusy
 
 fork = get_context("fork")
 
-# A server takes a hundred connections as it comes, and other tests run beside these.
-PROCESSES, THREADS = 4, 12
+PROCESSES, THREADS = 4, 16
 CALLERS = PROCESSES * THREADS
 
 # Who is told that the database is busy, as on a machine that is, asks again: nothing was sent.

@@ -23,8 +23,8 @@ from tests.scripted_server import ScriptedServer, answer
 
 LONG_TOKEN = "a" * 8191 + "b"
 SECRETS = ("tests-bundle-key", LONG_TOKEN, "1" * 99 + "2", "<" * 99 + "x", "\u0130" * 99 + "x")
-# A hundred times what one of these takes; of those that were not linear, most took for ever.
-CPU_SECONDS = 5
+# Far more than one of these takes, and less than what one took that was not linear.
+CPU_SECONDS = 0.5
 
 # Repeated to 64 KiB, each is the worst for some pattern or loop.
 WORST = {
@@ -137,7 +137,7 @@ def test_the_worst_answer_is_recorded(valify: ScriptedServer, name: str) -> None
     valify.answer_send(answer(200, {"result": {}, "message": TEXTS[name][:60_000]}))
     start = time.thread_time()
     assert fail(OutcomeUnknown).valify_message
-    assert time.thread_time() - start < CPU_SECONDS
+    assert time.thread_time() - start < 4 * CPU_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,12 @@ class PhoneNumber(str):
 
 def ascii_digits(text: str) -> str:
     """Return the text with the decimal digits of every script as ASCII digits."""
-    return "".join(
-        str(digit) if (digit := unicodedata.decimal(character, None)) is not None else character
-        for character in text
+    return text.translate(
+        {
+            ord(character): str(digit)
+            for character in set(text)
+            if (digit := unicodedata.decimal(character, None)) is not None
+        }
     )
 
 

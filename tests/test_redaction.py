@@ -71,6 +71,7 @@ WORST_WHOLE = {
     "a reference of many hexadecimal digits": "&#x" + "f" * BODY_LIMIT,
     "one tag": "<" + "a" * BODY_LIMIT + ">",
     "a digit before the marks": "1" + "\u0301\u0327" * (BODY_LIMIT // 4),
+    "characters that are there once": "".join(map(chr, range(0x100, 0x5600))),
     "many tokens but for a letter": ("a" * 8191 + "c") * 8,
 }
 TEXTS = {

@@ -8,7 +8,8 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from urllib.parse import quote, quote_plus, unquote
 
 from django_valify_otp.otps import Otp
@@ -21,6 +22,7 @@ _DIGIT_RUN = re.compile(r"\+?\d(?:[\W_]{0,3}\d)*")
 _LIKE_AN_OTP = re.compile(
     r"(?<!\d)(?:\d{6}|\d{3}[\W_]{1,4}\d{3}|(?:\d{2}[\W_]{1,4}){2}\d{2}|(?:\d[\W_]{1,4}){5}\d)(?!\d)"
 )
+_NO_DIGITS = re.compile(r"\D+")
 # NUL, which PostgreSQL refuses, and lone surrogates, which no encoding can write.
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 _TAG = re.compile(r"<[^>]*>")
@@ -39,7 +41,7 @@ def redact(text: str, *, secrets: Iterable[str], phone_number: str) -> str:
 
 def redact_otp(text: str, otp: Otp) -> str:
     """Return the text, or ``***`` if this OTP is in it, in any spelling, in one piece or not."""
-    digits = "".join(c for c in _plain(text) if c.isdecimal())
+    digits = _NO_DIGITS.sub("", _plain(text))
     return REDACTED if otp.digits in digits else text
 
 
@@ -66,7 +68,7 @@ def redact_secrets(text: str, secrets: Iterable[str]) -> str:
 
 def _folded(text: str) -> str:
     """Return the text without upper case, each character at the place where it was."""
-    return text.lower() if text.isascii() else "".join(map(_folded_character, text))
+    return text.lower() if text.isascii() else _each(_folded_character, text)
 
 
 def _folded_character(character: str) -> str:
@@ -94,7 +96,7 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _masked(run: str, phone_number: str) -> str:
-    digits = "".join(c for c in ascii_digits(run) if c.isascii() and c.isdigit())
+    digits = _NO_DIGITS.sub("", ascii_digits(run))
     return mask(phone_number) if phone_number[1:] in digits else run
 
 
@@ -102,7 +104,12 @@ def _plain(text: str) -> str:
     """Return the text as a reader sees it, without tags and encodings, with ASCII digits."""
     text = _without_tags(_unescaped(unquote(text)))
     # Character by character: to sort a long run of combining marks takes more than linear time.
-    return ascii_digits("".join(unicodedata.normalize("NFKC", c) for c in text))
+    return ascii_digits(_each(partial(unicodedata.normalize, "NFKC"), text))
+
+
+def _each(change: Callable[[str], str], text: str) -> str:
+    """Change each character. Each different one is looked up once, however often it is there."""
+    return text.translate({ord(character): change(character) for character in set(text)})
 
 
 def _unescaped(text: str) -> str:

@@ -1,5 +1,6 @@
 """Turn requests into the services' arguments, and rows into JSON."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from django.utils.translation import pgettext_lazy
 from rest_framework import serializers
 from rest_framework.fields import empty
+from rest_framework.serializers import as_serializer_error
 from rest_framework.settings import api_settings
 
 from django_valify_otp import arguments
@@ -45,10 +47,15 @@ class OtpField(serializers.Field[Otp, str, str, Any]):
         "invalid": pgettext_lazy("OTP", "Enter the six digits of the code."),
         "null": pgettext_lazy("OTP", "Enter the six digits of the code."),
         "required": pgettext_lazy("OTP", "Enter the six digits of the code."),
+        "not_a_string": pgettext_lazy(
+            "OTP", "Give the code as a string: a number would lose the zeros that it begins with."
+        ),
     }
 
     def to_internal_value(self, data: Any) -> Otp:
         """Return the OTP."""
+        if isinstance(data, int | float):
+            self.fail("not_a_string")
         otp = read_otp(data)
         if otp is None:
             self.fail("invalid")
@@ -91,13 +98,17 @@ class StrictSerializer(serializers.Serializer[Any]):
     unknown_message = pgettext_lazy("OTP", "This field is not known.")
 
     def run_validation(self, data: Any = empty) -> Any:
-        """Refuse other fields: a misspelt one would be lost without a word."""
-        validated = super().run_validation(data)
-        unknown = [name for name in data if name not in self.fields]
-        if unknown:
-            raise serializers.ValidationError(
-                {_printable(name): [self.unknown_message] for name in unknown}
-            )
+        """Refuse other fields, beside all else that is wrong: a misspelt one would be lost."""
+        names = data if isinstance(data, Mapping) else ()
+        errors: dict[str, Any] = {
+            _printable(name): [self.unknown_message] for name in names if name not in self.fields
+        }
+        try:
+            validated = super().run_validation(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(errors | as_serializer_error(error)) from None
+        if errors:
+            raise serializers.ValidationError(errors)
         return validated
 
 

@@ -96,10 +96,7 @@ class SendPagination(CursorPagination):
 
 
 class OtpSendViewSet(viewsets.GenericViewSet[OtpSend]):
-    """Send an OTP and verify it; list and retrieve attempts.
-
-    Exempt from ``ATOMIC_REQUESTS``: a rollback would take back the record of an SMS.
-    """
+    """Send an OTP and verify it; list and retrieve attempts."""
 
     filter_backends = ()
     lookup_field = "uuid"
@@ -112,7 +109,10 @@ class OtpSendViewSet(viewsets.GenericViewSet[OtpSend]):
 
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return the view, outside of every database's ``ATOMIC_REQUESTS``."""
+        """Return the view, outside of every database's ``ATOMIC_REQUESTS``.
+
+        A rollback would take back the record of an SMS.
+        """
         view = super().as_view(*args, **kwargs)
         for alias in connections:
             view = transaction.non_atomic_requests(using=alias)(view)

@@ -304,7 +304,10 @@ class BadRequest(NamedTuple):
 
 
 BODIES = [
-    BadRequest({"phone": NUMBER}, {"phone_number": ["This field is required."]}),
+    BadRequest(
+        {"phone": NUMBER},
+        {"phone": ["This field is not known."], "phone_number": ["This field is required."]},
+    ),
     BadRequest(
         {"phone_number": NUMBER, "language": "ar"}, {"language": ["This field is not known."]}
     ),
@@ -350,7 +353,10 @@ def test_the_name_of_the_otp(api: APIClient, user: User) -> None:
     response = api.post(f"{SENDS}{row.uuid}/verify/", {"code": "123456"}, format="json")
     assert (response.status_code, response.json()) == (
         400,
-        {"otp": ["Enter the six digits of the code."]},
+        {
+            "code": ["This field is not known."],
+            "otp": ["Enter the six digits of the code."],
+        },
     )
 
 

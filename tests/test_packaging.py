@@ -1,7 +1,9 @@
 """The built packages: what is in them, and that they work where nothing else is."""
 
+import argparse
 import hashlib
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -9,9 +11,14 @@ import sys
 import tarfile
 import venv
 import zipfile
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from django_valify_otp.sandbox.process import ValifySandbox
 from tests import releases, reproducible
@@ -189,8 +196,7 @@ def test_the_installed_wheel_sends(built: Path, tmp_path: Path) -> None:
     assert run(python, "-c", settings + SEND, cwd=tmp_path) == "201 sent 1\n"
 
 
-@pytest.fixture
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -236,6 +242,36 @@ class Reader:
         assert process.returncode == 0, printed
         return printed
 
+    def run_curl(self, command: str, *, serve: str) -> dict[str, Any]:
+        """Return the answer to a request of curl's, which not every machine has."""
+        program, *arguments = shlex.split(command.replace("\\\n", ""))
+        assert program == "curl"
+        parser = argparse.ArgumentParser()
+        for option in ("--user", "--header", "--data"):
+            parser.add_argument(option, required=True)
+        parser.add_argument("url")
+        request = parser.parse_args(arguments)
+        name, _, content = request.header.partition(": ")
+        port = find_free_port()
+        site = self.start(f"exec {serve.removesuffix(' &')} --noreload {port}")
+        try:
+            session = requests.Session()
+            until_it_listens = Retry(connect=8, backoff_factor=0.1)
+            session.mount("http://", HTTPAdapter(max_retries=until_it_listens))
+            answer = session.post(
+                request.url.replace("8000", str(port)),
+                request.data,
+                auth=tuple(request.user.split(":")),
+                headers={name: content},
+                timeout=60,
+            )
+        finally:
+            site.terminate()
+            site.communicate()
+        assert answer.status_code == HTTPStatus.CREATED, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
     def add(self, name: str, text: str) -> None:
         """Add a block to the end of a file."""
         append(self.folder / name, "\n" + self.adapt(text))
@@ -246,16 +282,18 @@ class Reader:
         return message.code
 
 
-def test_the_quick_start_of_the_readme(built: Path, tmp_path: Path, free_port: int) -> None:
+def test_the_quick_start_of_the_readme(built: Path, tmp_path: Path) -> None:
     [wheel] = built.glob("*.whl")
+    free_port = find_free_port()
     reader = Reader(tmp_path, wheel=wheel, port=free_port)
-    install, settings, urls, begin, send, verify = blocks_of("README.rst")
+    install, settings, urls, begin, send, verify, over_http = blocks_of("README.rst")
     for command in install.commands:
         reader.run(command)
     reader.add("mysite/settings.py", settings.text)
     reader.add("mysite/urls.py", urls.text)
     migrate, sandbox = begin.commands
     [type_otp] = verify.commands
+    create_user, serve, curl = over_http.commands
     reader.run(migrate)
     serving = reader.start(f"exec {sandbox.removesuffix(' &')} --port {free_port}")
     assert serving.stdout
@@ -263,6 +301,8 @@ def test_the_quick_start_of_the_readme(built: Path, tmp_path: Path, free_port: i
         assert str(free_port) in serving.stdout.readline()
         assert "status: sent" in reader.run(*send.commands)
         assert reader.run(type_otp, typed=reader.read_sms() + "\n").split()[-1] == "verified"
+        reader.run(create_user)
+        assert reader.run_curl(curl, serve=serve)["status"] == "sent"
     finally:
         serving.terminate()
         serving.communicate()

@@ -222,7 +222,7 @@ def _dangers(settings: Settings) -> Iterator[CheckWarning]:
     if not settings.global_send_limits:
         yield CheckWarning(
             "Nothing bounds what a fraud with many numbers and addresses can cost.",
-            hint='Set VALIFY_OTP["GLOBAL_SEND_LIMITS"] a little above your busiest hour and day.',
+            hint='Set VALIFY_OTP["GLOBAL_SEND_LIMITS"] to twice your busiest hour and day.',
             id=WARNING_IDS["unbounded_cost"],
         )
     if settings.retention_days is None:

@@ -286,14 +286,15 @@ def test_the_quick_start_of_the_readme(built: Path, tmp_path: Path) -> None:
     [wheel] = built.glob("*.whl")
     free_port = find_free_port()
     reader = Reader(tmp_path, wheel=wheel, port=free_port)
-    install, settings, urls, begin, send, verify, over_http = blocks_of("README.rst")
+    install, settings, urls, begin, send, verify, site, over_http = blocks_of("README.rst")
     for command in install.commands:
         reader.run(command)
     reader.add("mysite/settings.py", settings.text)
     reader.add("mysite/urls.py", urls.text)
     migrate, sandbox = begin.commands
     [type_otp] = verify.commands
-    create_user, serve, curl = over_http.commands
+    create_user, serve = site.commands
+    [curl] = over_http.commands
     reader.run(migrate)
     serving = reader.start(f"exec {sandbox.removesuffix(' &')} --port {free_port}")
     assert serving.stdout

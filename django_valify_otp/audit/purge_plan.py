@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db import router
+from django.db import connections, router
 from django.db.models import F, Max, Min, Q, QuerySet
+from django.db.models.expressions import CombinedExpression
 
 from django_valify_otp import database_clock
 from django_valify_otp.audit.needs import CLOCK_SKEW, Need, Needs, any_of
@@ -64,7 +65,9 @@ class Plan:
         sends = rows.exclude(any_of(self.needs.of(rows, tries)))
         if anonymise:
             sends = sends.exclude(caller=ERASED)
-        return Selected(sends, tries.filter(otp_send__in=sends.values("pk")))
+        keys = sends.values(key=self._unindexed("pk"))
+        found = tries.alias(key=self._unindexed("otp_send")).filter(key__in=keys)
+        return Selected(sends, found)
 
     def needs_of_number(self) -> list[Need]:
         """Return the reasons for which attempts to the number stay."""
@@ -76,6 +79,15 @@ class Plan:
         lasts = timedelta(days=self.days)
         young = Q(created_at__gte=self.needs.now - lasts)
         return [*found, Need(f"not older than {self.days} days", young, "created_at", lasts)]
+
+    def _unindexed(self, column: str) -> F | CombinedExpression:
+        """Return a column to join by, on PostgreSQL as an expression.
+
+        To plan a join of columns, it looks for the ends of their indexes, past all that the batches
+        before have deleted. MariaDB needs the index to join.
+        """
+        is_postgresql = connections[self.using].vendor == "postgresql"
+        return F(column) + 0 if is_postgresql else F(column)
 
     def _cutoff(self) -> datetime:
         """Return the moment before which attempts are old enough."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 PROJECT = Path(__file__).parent.parent
 DOCS = PROJECT / "docs"
-# The file is the first that the line before the block names, if that ends with a colon.
+# The file is the last that the line before the block names, if that ends with a colon.
 BLOCK = re.compile(
     r"^(?:.*``([\w/]+\.\w+)``.*:\n\n)?( *)\.\. code-block:: (\w+)\n\n((?:\2   .*\n|\n)+)",
     re.MULTILINE,

@@ -2,7 +2,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Space-separated, such as postgres://postgres@127.0.0.1/postgres mysql://root@127.0.0.1/test
 TEST_DATABASE_URLS ?=
-# The same; on these, only what decides about an SMS is tried.
+# The same, and sqlite:// can be one of them: on these, only what decides about an SMS is tried, and
+# what needs a server.
 CORE_DATABASE_URLS ?=
 export ONCE
 COMMA := ,
@@ -54,21 +55,30 @@ CLUSTERS ?= $(lastword $(wildcard /usr/lib/postgresql/*/bin/pg_basebackup))
 # The same; the tests of hosts with wrong clocks need it.
 FAKETIME ?= $(shell command -v faketime)
 
+# What cannot be tried on SQLite, or has lines that do not run there.
+SERVER_TESTS := benchmarks isolation locking migrations mistakes purge_benchmark statements
+SERVER_TESTS := tests/servers tests/engines $(patsubst %,tests/test_%.py,$(SERVER_TESTS))
+# What depends on Django, whatever the database.
+PAGES := tests/test_neighbors.py tests/test_themes.py
+PAGES := $(PAGES) $(if $(CHROMIUM),tests/browser/test_audit.py tests/browser/test_desk.py)
 # What decides about an SMS.
 CORE := services verify limits idempotency verification_tokens retention statistics verify_api api
-CORE := $(CORE) commands concurrency verify_concurrency
+CORE := $(CORE) commands concurrency verify_concurrency queue
 CORE := $(patsubst %,tests/test_%.py,$(CORE))
 # It must not be read from a replica: the same tests behind a router, with an empty one.
-ROUTED := $(CORE)
+ROUTED := $(filter-out %_queue.py,$(CORE))
 ROUTER := TEST_DATABASE_ROUTERS=tests.routers.DecisionsRouter
 
 # Two for each core: many tests wait for a clock, a socket or a lock.
 WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 # Some lines only run on one of the databases, so coverage is only measured where all of them are.
 MEASURED := $(and $(POSTGRESQL),$(MARIADB),$(CHROMIUM),$(BROKERS),$(ROUTED))
-MEASURED := $(if $(CORE_DATABASE_URLS),,$(and $(PACKAGING),$(MEASURED)))
+WHOLE_SQLITE := $(if $(filter sqlite%,$(CORE_DATABASE_URLS)),,yes)
+MEASURED := $(and $(WHOLE_SQLITE),$(PACKAGING),$(MEASURED))
 RUN := $(VENV)/bin/$(if $(MEASURED),coverage run,python)
-PYTEST := $(RUN) -m pytest -n $(WORKERS)
+ARGUMENTS := -m pytest -n $(WORKERS)
+PYTEST := $(RUN) $(ARGUMENTS)
+UNMEASURED := $(VENV)/bin/python $(ARGUMENTS)
 SQLITE := env -u DATABASE_URL
 # On a server.
 CHOSEN := not packaging$(if $(PGBOUNCER),, and not pgbouncer)$(if $(FAKETIME),, and not faketime)
@@ -82,23 +92,26 @@ install: $(VENV)/installed-$(EXTRAS)
 test: $(VENV)/installed-$(EXTRAS)
 	$(if $(PACKAGING),,@echo "make: PACKAGING is empty: its tests and those of the browser are left out")
 	$(if $(CHROMIUM),,@echo "make: CHROMIUM is empty (no chromium with chromedriver?): the browser tests are left out")
-	$(if $(PGBOUNCER),,@echo "make: no pgbouncer, so its tests are left out")
-	$(if $(CLUSTERS),,@echo "make: no PostgreSQL server programs, so the tests that start one are left out")
-	$(if $(FAKETIME),,@echo "make: no faketime, so its tests are left out")
+	$(if $(PGBOUNCER),,@echo "make: PGBOUNCER is empty (none here?): its tests are left out")
+	$(if $(CLUSTERS),,@echo "make: CLUSTERS is empty (no PostgreSQL here?): the tests that start one are left out")
+	$(if $(FAKETIME),,@echo "make: FAKETIME is empty (none here?): its tests are left out")
 	$(if $(BROKERS),,@echo "make: no redis-server or no RabbitMQ, so task queues are not tried")
 	$(if $(findstring engines,$(EXTRAS)),@$(VENV)/bin/python -m tests.engines.engines)
 	rm -rf .coverage-scripts
 	$(VENV)/bin/coverage erase
-	$(SQLITE) $(PYTEST) $(if $(PACKAGING),$(if $(CHROMIUM),,-m "not browser"),-m "not packaging")
-	$(if $(ROUTED),$(SQLITE) $(ROUTER) $(PYTEST) $(ROUTED))
+	$(if $(WHOLE_SQLITE),$(SQLITE) $(PYTEST) \
+		$(if $(PACKAGING),$(if $(CHROMIUM),,-m "not browser"),-m "not packaging"))
+	$(if $(and $(WHOLE_SQLITE),$(ROUTED)),$(SQLITE) $(ROUTER) $(PYTEST) $(ROUTED))
 	set -e; for url in $(TEST_DATABASE_URLS); do \
 		DATABASE_URL="$$url" $(PYTEST) -m "$(CHOSEN)"; \
 		$(if $(ROUTED),DATABASE_URL="$$url" $(ROUTER) $(PYTEST) $(ROUTED);) \
 	done
-	set -e; for url in $(CORE_DATABASE_URLS); do \
-		DATABASE_URL="$$url" $(PYTEST) -m "$(CHOSEN)" $(CORE) tests/test_queue.py tests/engines; \
+	$(if $(WHOLE_SQLITE),,$(SQLITE) $(UNMEASURED) $(CORE) $(PAGES))
+	set -e; for url in $(filter-out sqlite%,$(CORE_DATABASE_URLS)); do \
+		DATABASE_URL="$$url" $(PYTEST) -m "$(CHOSEN)" $(SERVER_TESTS); \
+		DATABASE_URL="$$url" $(UNMEASURED) $(CORE); \
 	done
-	$(if $(CHROMIUM),$(RUN) -m tests.browser.scripts)
+	$(if $(and $(WHOLE_SQLITE),$(PACKAGING),$(CHROMIUM)),$(RUN) -m tests.browser.scripts)
 	$(if $(MEASURED),$(VENV)/bin/coverage combine --quiet)
 	$(if $(MEASURED),$(VENV)/bin/coverage report --fail-under=100)
 

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     assert not twice, twice
     if django_settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
         leave_to_sqlite(config, items)
-    items.sort(key=place_of_browser)
+    items.sort(key=place_of)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -51,12 +51,18 @@ def uses_server(item: pytest.Item) -> bool:
     )
 
 
-def place_of_browser(item: pytest.Item) -> tuple[str, str]:
-    """Put tests of one browser beside each other: it is started anew for another language."""
+def place_of(item: pytest.Item) -> tuple[float, bool, str, str]:
+    """Put what may take long first, so that no process is at work on it after all others.
+
+    Tests of one browser are beside each other: it is started anew for another language.
+    """
+    timeout = item.get_closest_marker("timeout")
+    patience = timeout.args[0] if timeout else 0
+    is_alone = not item.get_closest_marker("xdist_group")
     callspec = getattr(item, "callspec", None)
     if callspec and item.get_closest_marker("browser"):
-        return str(item.path), str(callspec.params.get("language"))
-    return "~", ""
+        return -patience, is_alone, str(item.path), str(callspec.params.get("language"))
+    return -patience, is_alone, "~", ""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -27,7 +27,7 @@ from tests.factories import make_send
 
 EXAMPLE = Path(__file__).parent.parent / "example_project"
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("example history")]
+pytestmark = [pytest.mark.django_db, pytest.mark.packaging]
 
 
 @pytest.fixture

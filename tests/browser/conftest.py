@@ -12,7 +12,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from django_valify_otp.sandbox.process import ValifySandbox, running_sandbox
-from tests.browser.desk import NUMBERS, Desk, log_in, send
+from tests.browser.desk import NUMBERS, Desk, come_back, log_in, send
 from tests.browser.scripts import ScriptCoverage
 from tests.browser.site import EXAMPLE, Site, environment_of_site, manage, path_of
 
@@ -120,9 +120,16 @@ def measured(scripts: ScriptCoverage) -> Iterator[None]:
 
 
 @pytest.fixture
-def screenshots(tmp_path: Path) -> Path:
+def screenshots() -> Path | None:
     """Where each step is kept to be looked at: the folder ``SCREENSHOTS``, if that is set."""
-    return Path(os.environ.get("SCREENSHOTS", tmp_path))
+    folder = os.environ.get("SCREENSHOTS")
+    return Path(folder) if folder else None
+
+
+@pytest.fixture(scope="module")
+def session(browser: Chrome, site: Site) -> dict[str, str]:
+    """The cookie of the superuser's session."""
+    return log_in(browser, site)
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +140,15 @@ def attempts(site: Site) -> None:
 
 @pytest.fixture
 def desk(
-    browser: Chrome, site: Site, attempts: None, language: str, screenshots: Path
+    browser: Chrome,
+    site: Site,
+    session: dict[str, str],
+    attempts: None,
+    language: str,
+    screenshots: Path | None,
 ) -> Iterator[Desk]:
     """The admin, logged in; its console may say nothing but that there is no icon."""
-    log_in(browser, site)
+    come_back(browser, session)
     yield Desk(browser, site, language, screenshots)
     console: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert not [line for line in console if "favicon.ico" not in line["message"]]

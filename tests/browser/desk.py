@@ -40,7 +40,7 @@ class Desk:
     browser: Chrome
     site: Site
     language: str
-    screenshots: Path
+    screenshots: Path | None
 
     def open(self, path: str) -> None:
         """Go to a page of this app."""
@@ -77,12 +77,20 @@ class Desk:
         shoot(self.browser, self.screenshots, f"{self.language}-audit-{step}", others=OTHERS)
 
 
-def log_in(browser: Chrome, site: Site) -> None:
-    """Log the superuser in to the admin."""
-    browser.delete_all_cookies()
+def log_in(browser: Chrome, site: Site) -> dict[str, str]:
+    """Log the superuser in to the admin; the cookie of the session."""
     browser.get(f"{site.url}admin/login/?next=/admin/")
     browser.find_element(By.ID, "id_username").send_keys(ROOT)
     browser.find_element(By.ID, "id_password").send_keys(ROOT)
     browser.find_element(By.CSS_SELECTOR, "#login-form [type=submit]").click()
     wait = WebDriverWait(browser, PATIENCE, 0.05)
     wait.until(lambda _: browser.find_elements(By.ID, "user-tools"))
+    cookie = browser.get_cookie("sessionid")
+    assert cookie
+    return {"name": cookie["name"], "value": cookie["value"], "url": site.url}
+
+
+def come_back(browser: Chrome, session: dict[str, str]) -> None:
+    """Have no other cookie than that of a session."""
+    browser.delete_all_cookies()
+    browser.execute_cdp_cmd("Network.setCookie", session)

@@ -30,11 +30,14 @@ requestAnimationFrame(() => {
   Promise.allSettled(document.getAnimations().map(({ finished }) => finished)).then(() => done());
 });
 """
+# The rules of axe that look at colors.
+COLORS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 RUN_AXE = """
-const [others, done] = arguments;
+const [others, rules, done] = arguments;
 const place = (node) => `${node.target.join(" ")}: ${node.failureSummary}`;
-axe.run({ exclude: others }, { iframes: false }).then(({ violations }) => {
-  done(violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id} ${place(node)}`)));
+const options = { iframes: false, resultTypes: ["violations"], ...rules };
+axe.run({ exclude: others }, options).then((found) => {
+  done(found.violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id} ${place(node)}`)));
 });
 """
 PATIENCE = 30
@@ -111,17 +114,18 @@ def translate(text: str, language: str) -> str:
     return next(str(entry.msgstr) for entry in entries if entry.msgid == text)
 
 
-def shoot(browser: Chrome, folder: Path, name: str, *, others: Sequence[str] = ()) -> None:
-    """Keep what it looks like, wide and narrow, dark and light, and look for barriers in each.
+def shoot(browser: Chrome, folder: Path | None, name: str, *, others: Sequence[str] = ()) -> None:
+    """Look for barriers, wide and narrow, dark and light, and keep what it looks like in a folder.
 
     It must never have to be scrolled sideways. ``others`` are the parts that are not ours.
     """
-    for (width, height), scheme in product((NARROW, WIDE), SCHEMES):
+    for scheme, (width, height) in product(SCHEMES, (NARROW, WIDE)):
         show(browser, width=width, height=height, scheme=scheme)
-        assert browser.save_screenshot(str(folder / f"{name}-{width}-{scheme}.png"))
+        if folder:
+            assert browser.save_screenshot(str(folder / f"{name}-{width}-{scheme}.png"))
         root = browser.find_element(By.TAG_NAME, "html")
         assert int(str(root.get_property("scrollWidth"))) <= width
-        found = barriers(browser, others)
+        found = barriers(browser, others, {} if scheme == SCHEMES[0] else COLORS)
         assert not found, "\n".join(found)
 
 
@@ -144,9 +148,9 @@ def show(browser: Chrome, *, width: int, height: int, scheme: str) -> None:
     browser.execute_async_script(WAIT_FOR_TRANSITIONS)
 
 
-def barriers(browser: Chrome, others: Sequence[str]) -> list[str]:
+def barriers(browser: Chrome, others: Sequence[str], rules: Mapping[str, object]) -> list[str]:
     """Return what axe finds on the page that keeps people from using it."""
     if not browser.execute_script("return Boolean(window.axe)"):
         browser.execute_script(AXE)
-    found: list[str] = browser.execute_async_script(RUN_AXE, [*others])
+    found: list[str] = browser.execute_async_script(RUN_AXE, [*others], rules)
     return found

@@ -66,9 +66,6 @@ def test_nothing_is_off_screen_on_a_laptop(desk: Desk, customer: int) -> None:
     )
     for page in ("otpsend", "otpverification", "sendblock"):
         desk.open(f"{page}/?q=")
-        desk.browser.save_screenshot(
-            str(desk.screenshots / f"{desk.language}-desk-{page}-{width}.png")
-        )
         root = desk.find("html")
         assert int(str(root.get_property("scrollWidth"))) <= width
     desk.open("otpsend/")

@@ -36,7 +36,7 @@ class Page:
     browser: Chrome
     language: str
     sandbox: ValifySandbox
-    screenshots: Path
+    screenshots: Path | None
 
     def find(self, name: str) -> WebElement:
         """The element with this ID."""
@@ -123,7 +123,11 @@ class Page:
 
 @pytest.fixture
 def page(
-    browser: Chrome, language: str, site: Site, sandbox: ValifySandbox, screenshots: Path
+    browser: Chrome,
+    language: str,
+    site: Site,
+    sandbox: ValifySandbox,
+    screenshots: Path | None,
 ) -> Iterator[Page]:
     """The page, just loaded; its console may say nothing but which requests were refused."""
     visit(browser, site.url)

@@ -8,7 +8,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from django_valify_otp.sandbox.process import ValifySandbox
-from tests.browser.desk import Desk, log_in
+from tests.browser.desk import Desk, come_back
 from tests.browser.site import Site, visit
 from tests.browser.test_example import Page
 
@@ -19,9 +19,16 @@ NUMBERS = {"en": "01005550098", "ar": "01005550099"}
 
 
 @pytest.fixture
-def desk(browser: Chrome, site: Site, filled: None, language: str, screenshots: Path) -> Desk:
+def desk(
+    browser: Chrome,
+    site: Site,
+    session: dict[str, str],
+    filled: None,
+    language: str,
+    screenshots: Path | None,
+) -> Desk:
     """The admin, logged in."""
-    log_in(browser, site)
+    come_back(browser, session)
     return Desk(browser, site, language, screenshots)
 
 

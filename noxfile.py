@@ -52,4 +52,6 @@ def test(session: nox.Session, django: str, variables: list[str]) -> None:
     if django == "5.2":
         # Last, as tools of the tests want newer ones.
         session.install("--no-deps", "--requirement", "constraints/lowest.txt")
+    # Else each process of the first run compiles all of them.
+    session.run_install("python", "-m", "pytest", "--collect-only", "--quiet", silent=True)
     session.run("make", "test", *arguments, external=True)

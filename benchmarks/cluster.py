@@ -6,7 +6,6 @@ Debian's server programs are enough. As root, they run as the user ``postgres``.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from benchmarks.ports import free_port
 
 PLACES = "/usr/lib/postgresql"
 DATABASE = "postgres"
@@ -168,10 +169,3 @@ def until(is_true: Any, seconds: float) -> None:
     while not is_true():
         assert time.monotonic() < ends_at, f"{is_true} is not true after {seconds} seconds"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -26,6 +26,7 @@ from django_valify_otp.checks import ERROR_IDS, WARNING_IDS
 from django_valify_otp.models import OtpSend, OtpVerification
 from django_valify_otp.sandbox.process import ValifySandbox
 from django_valify_otp.sandbox.sending import FORCED_OUTCOMES
+from tests.environment import unmeasured
 from tests.rst import DOCS, PROJECT, blocks_of, read, rows_of
 
 PAGES = sorted(str(path.relative_to(PROJECT)) for path in DOCS.rglob("*.rst"))
@@ -204,6 +205,7 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
             DOCS,
             tmp_path / "html",
         ],
+        env=unmeasured(),
         check=False,
         capture_output=True,
         text=True,

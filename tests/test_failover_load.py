@@ -8,9 +8,9 @@ from itertools import chain, repeat
 import pytest
 
 from benchmarks import failover_load
-from benchmarks.cluster import free_port
 from benchmarks.failover_load import FAILURE, request, told_by
 from benchmarks.link import Link, running_link
+from benchmarks.ports import free_port
 from django_valify_otp.exceptions import SiteBusy
 from tests.factories import NUMBER
 

@@ -5,7 +5,6 @@ import hashlib
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -20,6 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from benchmarks.ports import free_port
 from django_valify_otp.sandbox.process import ValifySandbox
 from tests import releases, reproducible
 from tests.rst import blocks_of
@@ -203,13 +203,6 @@ def test_the_installed_wheel_sends(python: Path, tmp_path: Path) -> None:
     assert run(python, "-c", settings + SEND, cwd=tmp_path) == "201 sent 1\n"
 
 
-def find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
 class Reader:
     """Somebody with an empty home who follows the README in an empty folder."""
 
@@ -259,7 +252,7 @@ class Reader:
         parser.add_argument("url")
         request = parser.parse_args(arguments)
         name, _, content = request.header.partition(": ")
-        port = find_free_port()
+        port = free_port()
         site = self.start(f"exec {serve.removesuffix(' &')} --noreload {port}")
         try:
             session = requests.Session()
@@ -291,8 +284,8 @@ class Reader:
 
 def test_the_quick_start_of_the_readme(built: Path, tmp_path: Path) -> None:
     [wheel] = built.glob("*.whl")
-    free_port = find_free_port()
-    reader = Reader(tmp_path, wheel=wheel, port=free_port)
+    port_of_sandbox = free_port()
+    reader = Reader(tmp_path, wheel=wheel, port=port_of_sandbox)
     install, settings, urls, begin, send, verify, site, over_http = blocks_of("README.rst")
     for command in install.commands:
         reader.run(command)
@@ -303,10 +296,10 @@ def test_the_quick_start_of_the_readme(built: Path, tmp_path: Path) -> None:
     create_user, serve = site.commands
     [curl] = over_http.commands
     reader.run(migrate)
-    serving = reader.start(f"exec {sandbox.removesuffix(' &')} --port {free_port}")
+    serving = reader.start(f"exec {sandbox.removesuffix(' &')} --port {port_of_sandbox}")
     assert serving.stdout
     try:
-        assert str(free_port) in serving.stdout.readline()
+        assert str(port_of_sandbox) in serving.stdout.readline()
         assert "status: sent" in reader.run(*send.commands)
         assert reader.run(type_otp, typed=reader.read_sms() + "\n").split()[-1] == "verified"
         reader.run(create_user)

@@ -16,6 +16,7 @@ import pytest
 from django_valify_otp.sandbox.process import running_sandbox
 from tests.browser.conftest import running_site
 from tests.browser.site import environment_of_site
+from tests.environment import unmeasured
 from tests.seeds import seed_of
 
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(600)]
@@ -47,7 +48,7 @@ def run_schemathesis(url: str, folder: Path) -> str:
         [*PROGRAM, url, *OPTIONS],
         cwd=folder,
         check=False,
-        env={**os.environ, "PYTHONUTF8": "1"},
+        env={**unmeasured(), "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
     )

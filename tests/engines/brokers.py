@@ -74,13 +74,6 @@ def silent_server() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def wait_for_port(port: int) -> None:
     """Return when somebody listens there."""
     ends_at = time.monotonic() + START_SECONDS

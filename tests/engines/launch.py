@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ports import free_port
 from benchmarks.vendor import running_vendor
-from tests.engines.brokers import RABBITMQ_URL, free_port, queue_in_rabbitmq, silent_server
+from tests.engines.brokers import RABBITMQ_URL, queue_in_rabbitmq, silent_server
 from tests.engines.engines import Engine
 
 PROJECT = Path(__file__).parents[2]

@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-# A worker that is killed writes no figures.
-UNMEASURED = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+from tests.environment import unmeasured
 
 
 class Workers:
@@ -47,11 +46,11 @@ class Workers:
             worker.wait()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        environment = {k: v for k, v in os.environ.items() if k not in UNMEASURED}
         return subprocess.Popen(
             # They must not outlive a trial that is killed itself.
             ["setpriv", "--pdeathsig", "KILL", *self._command],
-            env=environment,
+            # A worker that is killed writes no figures.
+            env=unmeasured(),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,

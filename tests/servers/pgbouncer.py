@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from benchmarks.ports import free_port
 
 # In transaction mode a server's connection is somebody else's after each transaction.
 CONFIGURATION = """
@@ -38,7 +39,7 @@ def pgbouncer(
 
     Whoever has waited for a connection of the pool for over ``wait_seconds`` is refused.
     """
-    port = _free_port()
+    port = free_port()
     path = folder / "pgbouncer.ini"
     text = CONFIGURATION.format(
         server=_address(server), port=port, pool_size=pool_size, wait_seconds=wait_seconds
@@ -78,9 +79,3 @@ def _pass_on(process: subprocess.Popen[str], up: threading.Event) -> None:
         sys.stderr.write(line)
         if "process up" in line:
             up.set()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -152,3 +152,17 @@ def desk(
     yield Desk(browser, site, language, screenshots)
     console: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert not [line for line in console if "favicon.ico" not in line["message"]]
+
+
+@pytest.fixture
+def busy_desk(
+    browser: Chrome,
+    site: Site,
+    session: dict[str, str],
+    filled: None,
+    language: str,
+    screenshots: Path | None,
+) -> Desk:
+    """The admin of a site that has sent for thirty days, logged in."""
+    come_back(browser, session)
+    return Desk(browser, site, language, screenshots)

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from django_valify_otp.sandbox.process import ValifySandbox
-from tests.browser.desk import OTHERS, Desk, come_back
+from tests.browser.desk import OTHERS, Desk
 from tests.browser.site import PATIENCE, PROJECT, Site, shoot, show, visit
 from tests.browser.test_example import Page, code_in_frame
 
@@ -34,20 +34,6 @@ def take(browser: Chrome, path: Path, *, height: int) -> None:
     assert path.stat().st_size < LARGEST
 
 
-@pytest.fixture
-def desk(
-    browser: Chrome,
-    site: Site,
-    session: dict[str, str],
-    filled: None,
-    language: str,
-    pictures: Path,
-) -> Desk:
-    """The admin, logged in."""
-    come_back(browser, session)
-    return Desk(browser, site, language, pictures)
-
-
 def test_the_picture_of_the_page(
     browser: Chrome, site: Site, sandbox: ValifySandbox, language: str, pictures: Path
 ) -> None:
@@ -58,29 +44,29 @@ def test_the_picture_of_the_page(
     take(browser, pictures / f"page-{language}.png", height=560)
 
 
-def test_the_picture_of_the_list(desk: Desk, pictures: Path) -> None:
-    desk.open("otpsend/")
-    take(desk.browser, pictures / f"list-{desk.language}.png", height=680)
-    assert len(desk.browser.find_elements(By.CSS_SELECTOR, "#result_list tbody tr")) > 20
+def test_the_picture_of_the_list(busy_desk: Desk, pictures: Path) -> None:
+    busy_desk.open("otpsend/")
+    take(busy_desk.browser, pictures / f"list-{busy_desk.language}.png", height=680)
+    assert len(busy_desk.browser.find_elements(By.CSS_SELECTOR, "#result_list tbody tr")) > 20
 
 
-def test_the_picture_of_an_attempt(desk: Desk, pictures: Path) -> None:
-    desk.open("otpsend/?code__exact=outcome_unknown")
-    desk.follow("#result_list tbody th a")
-    take(desk.browser, pictures / f"attempt-{desk.language}.png", height=1000)
-    assert "outcome_unknown" not in desk.find("h1").text
+def test_the_picture_of_an_attempt(busy_desk: Desk, pictures: Path) -> None:
+    busy_desk.open("otpsend/?code__exact=outcome_unknown")
+    busy_desk.follow("#result_list tbody th a")
+    take(busy_desk.browser, pictures / f"attempt-{busy_desk.language}.png", height=1000)
+    assert "outcome_unknown" not in busy_desk.find("h1").text
 
 
-def test_the_picture_of_the_summary(desk: Desk, pictures: Path) -> None:
-    desk.open("otpsend/summary/?period=7d")
-    wait = WebDriverWait(desk.browser, PATIENCE, 0.05)
-    wait.until(lambda _: desk.browser.find_elements(By.CSS_SELECTOR, "svg[role=img]"))
-    take(desk.browser, pictures / f"summary-{desk.language}.png", height=1000)
+def test_the_picture_of_the_summary(busy_desk: Desk, pictures: Path) -> None:
+    busy_desk.open("otpsend/summary/?period=7d")
+    wait = WebDriverWait(busy_desk.browser, PATIENCE, 0.05)
+    wait.until(lambda _: busy_desk.browser.find_elements(By.CSS_SELECTOR, "svg[role=img]"))
+    take(busy_desk.browser, pictures / f"summary-{busy_desk.language}.png", height=1000)
 
 
-def test_each_step_of_another_test_can_be_looked_at(desk: Desk, tmp_path: Path) -> None:
-    desk.open("sendblock/")
-    shoot(desk.browser, tmp_path, "blocks", others=OTHERS)
+def test_each_step_of_another_test_can_be_looked_at(busy_desk: Desk, tmp_path: Path) -> None:
+    busy_desk.open("sendblock/")
+    shoot(busy_desk.browser, tmp_path, "blocks", others=OTHERS)
     kept = {path.name for path in tmp_path.iterdir()}
     assert kept == {f"blocks-{w}-{s}.png" for w in (380, 1280) for s in ("dark", "light")}
 

@@ -3,7 +3,7 @@ VENV ?= .venv
 # Space-separated, such as postgres://postgres@127.0.0.1/postgres mysql://root@127.0.0.1/test
 TEST_DATABASE_URLS ?=
 # The same, and sqlite:// can be one of them: on these, only what decides about an SMS is tried, and
-# what needs a server.
+# on a server what needs one, and the pages of staff.
 CORE_DATABASE_URLS ?=
 export ONCE
 COMMA := ,
@@ -61,6 +61,9 @@ SERVER_TESTS := tests/servers tests/engines $(patsubst %,tests/test_%.py,$(SERVE
 # What depends on Django, whatever the database.
 PAGES := tests/test_neighbors.py tests/test_themes.py
 PAGES := $(PAGES) $(if $(CHROMIUM),tests/browser/test_audit.py tests/browser/test_desk.py)
+# The SQL of the pages of staff, and of the counts that limits go by.
+DESK := admin attempt_page blocks export search summary tallies
+DESK := $(patsubst %,tests/test_%.py,$(DESK))
 # What decides about an SMS.
 CORE := services verify limits idempotency verification_tokens retention statistics verify_api api
 CORE := $(CORE) commands concurrency verify_concurrency queue
@@ -109,7 +112,7 @@ test: $(VENV)/installed-$(EXTRAS)
 	$(if $(WHOLE_SQLITE),,$(SQLITE) $(UNMEASURED) $(CORE) $(PAGES))
 	set -e; for url in $(filter-out sqlite%,$(CORE_DATABASE_URLS)); do \
 		DATABASE_URL="$$url" $(PYTEST) -m "$(CHOSEN)" $(SERVER_TESTS); \
-		DATABASE_URL="$$url" $(UNMEASURED) $(CORE); \
+		DATABASE_URL="$$url" $(UNMEASURED) $(CORE) $(DESK); \
 	done
 	$(if $(and $(WHOLE_SQLITE),$(PACKAGING),$(CHROMIUM)),$(RUN) -m tests.browser.scripts)
 	$(if $(MEASURED),$(VENV)/bin/coverage combine --quiet)

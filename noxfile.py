@@ -1,7 +1,7 @@
 """The tests on each supported Python and Django, on the oldest with the lowest versions of all.
 
 Each row has every test on another database, the first one also what needs no server, and measures
-what is run. On the databases of another row, it tries what decides about an SMS.
+what is run. On the databases of other rows, it tries what decides about an SMS and what staff see.
 """
 
 import nox

@@ -69,7 +69,7 @@ CORE := services verify limits idempotency verification_tokens retention statist
 CORE := $(CORE) commands concurrency verify_concurrency queue
 CORE := $(patsubst %,tests/test_%.py,$(CORE))
 # It must not be read from a replica: the same tests behind a router, with an empty one.
-ROUTED := $(filter-out %_queue.py,$(CORE))
+ROUTED := $(CORE)
 ROUTER := TEST_DATABASE_ROUTERS=tests.routers.DecisionsRouter
 
 # Two for each core: many tests wait for a clock, a socket or a lock.
@@ -93,6 +93,7 @@ install: $(VENV)/installed-$(EXTRAS)
 
 .PHONY: test
 test: $(VENV)/installed-$(EXTRAS)
+	$(if $(WHOLE_SQLITE),,@echo "make: sqlite:// is one of CORE_DATABASE_URLS: the rest is left out on it")
 	$(if $(PACKAGING),,@echo "make: PACKAGING is empty: its tests and those of the browser are left out")
 	$(if $(CHROMIUM),,@echo "make: CHROMIUM is empty (no chromium with chromedriver?): the browser tests are left out")
 	$(if $(PGBOUNCER),,@echo "make: PGBOUNCER is empty (none here?): its tests are left out")

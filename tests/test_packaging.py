@@ -73,17 +73,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def python(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the wheel."""
-    environment = tmp_path_factory.mktemp("installed") / "env"
-    venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    [wheel] = built.glob("*.whl")
-    run(python, "-m", "pip", "install", "--quiet", str(wheel), cwd=environment)
-    return python
-
-
 def test_the_wheel_has_the_package_and_nothing_else(built: Path) -> None:
     [wheel] = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -193,7 +182,11 @@ def append(path: Path, text: str) -> None:
     path.write_text(path.read_text("utf-8") + text, "utf-8")
 
 
-def test_the_installed_wheel_sends(python: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_sends(built: Path, tmp_path: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", str(wheel), cwd=tmp_path)
     run(python, "-m", "django", "startproject", "site_of_a_user", ".", cwd=tmp_path)
     append(tmp_path / "site_of_a_user" / "settings.py", SETTINGS)
     append(tmp_path / "site_of_a_user" / "urls.py", URLS)
@@ -349,11 +342,13 @@ def typed_site(tmp_path: Path) -> Path:
 
 
 def test_the_types_of_the_installed_wheel(
-    built: Path, python: Path, typed_site: Path, monkeypatch: pytest.MonkeyPatch
+    built: Path, typed_site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nor does pyright ask whether there is a newer one.
     monkeypatch.setenv("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
     [wheel] = built.glob("*.whl")
+    venv.create(typed_site / "env", with_pip=True)
+    python = typed_site / "env" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", f"{wheel}[types]", cwd=typed_site)
     found = run(python, "-m", "mypy", "shop", cwd=typed_site)
     assert found == "Success: no issues found in 4 source files\n"
